@@ -1,0 +1,7 @@
+//! The room service.
+//!
+//! Owns rooms, their logs of events, presence, and who is who. Promises P1 to P13 of `services/ARCHITECTURE.md`
+//! on its side of the wire. Never knows browsers or JSON.
+
+pub mod domain;
+pub mod store;
