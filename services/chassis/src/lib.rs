@@ -1,1 +1,10 @@
-//! stub
+//! What every process of Parlour has.
+//!
+//! Owns signals, telemetry, tasks, the admin port and backoff. Promises that whoever starts a task can wait for its end.
+//! Never knows anything about chat.
+
+pub mod admin;
+pub mod backoff;
+pub mod signals;
+pub mod tasks;
+pub mod telemetry;
