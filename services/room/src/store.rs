@@ -1,10 +1,14 @@
 //! The store: rooms and their logs.
 //!
-//! Owns the contract that every store keeps, and the choice between them. Promises P1, P2, P5 and P6: what `append`
-//! answers is committed, in one gapless order a room, and a repeat is answered with the first. Never knows who listens.
+//! Owns the contract that every store keeps. Promises P1, P2, P5(a) and P6: what `append` answers is committed, in one
+//! gapless order a room, and a repeat is answered with the first. Never knows who listens.
 
-use std::future::Future;
+pub mod any;
+pub mod writer;
 
+use std::{future::Future, sync::Arc};
+
+pub use any::{AnyStore, Options};
 use parlour_feed::cursor::{Cursor, Seq};
 
 use crate::domain::{
@@ -20,19 +24,24 @@ pub enum Appended {
     /// It is the event; `prev` is the cursor of the event before it (of the room, where it is the first).
     New {
         /// The event.
-        event: Event,
+        event: Arc<Event>,
         /// The cursor of the event before it.
         prev: Cursor,
     },
     /// Its key was known: the event it became the first time.
-    Repeat(Event),
+    Repeat(Arc<Event>),
     /// The room is archived.
     Archived,
     /// There is no such room.
     Missing,
     /// The store refused this draft alone; the rest of its batch is not touched.
     Refused,
+    /// Its room is held by another replica for longer than the batch waits; nothing was done, and it may be given again.
+    Held,
 }
+
+/// The most bytes of events (by [`Event::weight`]) in one page; one event more than that is a page of its own.
+pub const PAGE_BYTES: usize = 512 * 1024;
 
 /// A page of a room's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,11 +66,15 @@ pub enum Span {
 /// What a store keeps. Every method is one round of reading or one transaction; dropping its future never leaves half a
 /// transaction behind.
 pub trait Store: Send + Sync + 'static {
+    /// How many writers may append at a time; a room belongs to one of them.
+    fn writers(&self) -> usize;
+
     /// Appends drafts, over many rooms, in one transaction; the answers are in the drafts' order.
     ///
     /// Drafts of one room get the seqs that follow its head, in the batch's order, without a gap. A draft whose
-    /// `(room, actor id, key)` is in the log, or earlier in the batch, is a repeat. Times never run backwards within a
-    /// room. A `room_changed` draft also changes the room's row.
+    /// `(room, actor id, key)` is in the log, or earlier in the batch, is a repeat, in an archived room too. Times rise
+    /// with every event of a room. A `room_changed` draft also changes the room's row; what follows one that archives
+    /// the room is answered `Archived`, and so is everything new in an archived room.
     ///
     /// # Errors
     /// `Unavailable`: nothing is known of the outcome, and the same batch may be given again.
@@ -95,8 +108,8 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Room>, StoreError>> + Send;
 
-    /// Returns the events after seq `after`, with the cursors of the base and the head of that same moment; `None` where
-    /// there is no such room.
+    /// Returns the events after seq `after`, at most `limit` and [`PAGE_BYTES`], with the cursors of the base and the head
+    /// of that same moment; `None` where there is no such room.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -107,7 +120,8 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Option<EventPage>, StoreError>> + Send;
 
-    /// Returns events that posted messages, oldest first, and whether there are more in the direction asked.
+    /// Returns events that posted messages, oldest first, at most `limit` and [`PAGE_BYTES`], and whether there are more in
+    /// the direction asked.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -162,7 +176,7 @@ pub struct GuestKey {
 }
 
 /// Why a store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// It cannot be reached, does not answer in time or is full; trying again may help.
     #[error("the store is unavailable: {0}")]

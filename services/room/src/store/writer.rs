@@ -1,0 +1,188 @@
+//! Group commit.
+//!
+//! Owns the queues in front of the store. Promises that what waits goes as one transaction, that a lone draft waits for
+//! nobody, that an event is published after its commit and before its answer, in seq order a room (P1, P2), and that a
+//! full queue refuses (P8). Never reads the log and never repeats a batch: the store does.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Instant,
+};
+
+use metrics::{Counter, Histogram, counter, histogram};
+use parlour_chassis::tasks::Tasks;
+use parlour_feed::cursor::Cursor;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{Appended, Store, StoreError};
+use crate::domain::{
+    event::{Body, Draft, Event},
+    ids::RoomId,
+};
+
+/// How many drafts wait for one writer; the next is refused.
+pub const QUEUE_DRAFTS: usize = 4_096;
+/// How many drafts go as one transaction.
+pub const BATCH_DRAFTS: usize = 256;
+
+/// Who is told what was committed. Called from the writer's task: it must be quick and never wait.
+pub trait Published: Send + Sync + 'static {
+    /// `event` is the newest event of `room` that this writer appended, committed just now; `prev` is the cursor of the
+    /// event before it. In seq order a room.
+    fn appended(&self, room: &RoomId, prev: Cursor, event: &Arc<Event>);
+
+    /// The log of `room` has an event at `at`, which this process may not have been told of: a repeat was answered with
+    /// it. (Where the first attempt was committed and its answer lost, nobody was told.) To a Follower it is a head.
+    fn reached(&self, room: &RoomId, at: Cursor);
+}
+
+/// What appends for everyone. Clones are handles to the same queues.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    lanes: Arc<[mpsc::Sender<Waiting>]>,
+}
+
+/// An answer that is under way. Dropping it does not take the draft back.
+#[derive(Debug)]
+pub struct Pending(oneshot::Receiver<Result<Appended, StoreError>>);
+
+#[derive(Debug)]
+struct Waiting {
+    draft: Draft,
+    since: Instant,
+    answer_tx: oneshot::Sender<Result<Appended, StoreError>>,
+}
+
+struct Lane<S, P> {
+    store: Arc<S>,
+    published: Arc<P>,
+    inbox: mpsc::Receiver<Waiting>,
+    drain: CancellationToken,
+    messages: Counter,
+    duration: Histogram,
+}
+
+impl Writer {
+    /// Starts the writers in front of `store`. When `tasks` drains they commit what waits, refuse what comes later, and
+    /// end: so give them a set of their own that is finished after all who send.
+    pub fn spawn<S: Store, P: Published>(store: &Arc<S>, published: &Arc<P>, tasks: &Tasks) -> Self {
+        let lanes = (0..store.writers().max(1)).map(|_| {
+            let (inbox_tx, inbox) = mpsc::channel(QUEUE_DRAFTS);
+            let lane = Lane {
+                store: Arc::clone(store),
+                published: Arc::clone(published),
+                inbox,
+                drain: tasks.drain().clone(),
+                messages: counter!("parlour_room_messages_appended_total"),
+                duration: histogram!("parlour_room_append_duration_seconds"),
+            };
+            tasks.spawn(lane.run());
+            inbox_tx
+        });
+        Self { lanes: lanes.collect() }
+    }
+
+    /// Puts `draft` in its room's queue, now: drafts of one room are applied in the order of these calls.
+    ///
+    /// # Errors
+    /// `Unavailable` where the queue is full or the writer has ended.
+    pub fn submit(&self, draft: Draft) -> Result<Pending, StoreError> {
+        let (answer_tx, answer) = oneshot::channel();
+        let lane = self.lane(&draft.room);
+        lane.try_send(Waiting { draft, since: Instant::now(), answer_tx }).map_err(|refused| {
+            StoreError::Unavailable(match refused {
+                mpsc::error::TrySendError::Full(_) => "too many drafts wait to be written".into(),
+                mpsc::error::TrySendError::Closed(_) => "the writer has ended".into(),
+            })
+        })?;
+        Ok(Pending(answer))
+    }
+
+    /// Appends `draft`: [`Self::submit`], then the answer. Never answers `Held`.
+    ///
+    /// # Errors
+    /// `Unavailable`: it may or may not have been appended, and may be sent again with the same key.
+    pub async fn append(&self, draft: Draft) -> Result<Appended, StoreError> {
+        self.submit(draft)?.answer().await
+    }
+
+    fn lane(&self, room: &RoomId) -> &mpsc::Sender<Waiting> {
+        let mut hasher = DefaultHasher::new();
+        room.hash(&mut hasher);
+        let index = hasher.finish() % self.lanes.len() as u64;
+        &self.lanes[index as usize]
+    }
+}
+
+impl Pending {
+    /// Waits for the answer. Never `Held`.
+    ///
+    /// # Errors
+    /// `Unavailable`: it may or may not have been appended, and may be sent again with the same key.
+    pub async fn answer(self) -> Result<Appended, StoreError> {
+        self.0.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the writer ended before it answered".into())))
+    }
+}
+
+impl<S: Store, P: Published> Lane<S, P> {
+    async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH_DRAFTS);
+        let drain = self.drain.clone();
+        loop {
+            let taken = tokio::select! {
+                biased; // closing twice does no harm, but a busy queue must not outlive the drain
+                () = drain.cancelled(), if !self.inbox.is_closed() => {
+                    self.inbox.close();
+                    continue;
+                }
+                taken = self.inbox.recv_many(&mut batch, BATCH_DRAFTS) => taken,
+            };
+            if taken == 0 {
+                break; // closed and empty
+            }
+            self.commit(&mut batch).await;
+        }
+    }
+
+    async fn commit(&mut self, batch: &mut Vec<Waiting>) {
+        let mut drafts = Vec::with_capacity(batch.len());
+        let mut senders = Vec::with_capacity(batch.len());
+        for Waiting { draft, since, answer_tx } in batch.drain(..) {
+            senders.push((draft.room.clone(), since, answer_tx));
+            drafts.push(draft);
+        }
+        match self.store.append(&drafts).await {
+            Ok(answers) => {
+                debug_assert_eq!(answers.len(), drafts.len(), "an answer a draft");
+                for ((room, since, answer_tx), appended) in senders.into_iter().zip(answers) {
+                    self.duration.record(since.elapsed());
+                    let answer = self.publish(&room, appended);
+                    let _ = answer_tx.send(answer); // whoever asked may have gone
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, drafts = drafts.len(), "a batch was not appended");
+                for (_, _, answer_tx) in senders {
+                    let _ = answer_tx.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn publish(&self, room: &RoomId, appended: Appended) -> Result<Appended, StoreError> {
+        match &appended {
+            Appended::New { event, prev } => {
+                if matches!(event.body, Body::Message { .. }) {
+                    self.messages.increment(1);
+                }
+                self.published.appended(room, *prev, event);
+            }
+            Appended::Repeat(event) => self.published.reached(room, event.cursor(room)),
+            Appended::Held => return Err(StoreError::Unavailable("the room is busy elsewhere".into())),
+            Appended::Archived | Appended::Missing | Appended::Refused => {}
+        }
+        Ok(appended)
+    }
+}
