@@ -122,7 +122,9 @@ impl Pending {
     /// # Errors
     /// `Unavailable`: it may or may not have been appended, and may be sent again with the same key.
     pub async fn answer(self) -> Result<Appended, StoreError> {
-        self.0.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the writer ended before it answered".into())))
+        self.0
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("the writer ended before it answered".into())))
     }
 }
 
