@@ -4,4 +4,6 @@
 //! on its side of the wire. Never knows browsers or JSON.
 
 pub mod domain;
+pub mod error;
+pub mod rpc;
 pub mod store;
