@@ -3,6 +3,7 @@
 //! Owns rooms, their logs of events, presence, and who is who. Promises P1 to P13 of `services/ARCHITECTURE.md`
 //! on its side of the wire. Never knows browsers or JSON.
 
+pub mod auth;
 pub mod domain;
 pub mod error;
 pub mod rpc;
