@@ -4,9 +4,13 @@
 //! gapless order a room, and a repeat is answered with the first. Never knows who listens.
 
 pub mod any;
+mod migrate;
+mod page;
+mod row;
+pub mod sqlite;
 pub mod writer;
 
-use std::{future::Future, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
 pub use any::{AnyStore, Options};
 use parlour_feed::cursor::{Cursor, Seq};
@@ -173,6 +177,19 @@ pub struct GuestKey {
     pub id: u32,
     /// Its 32 bytes.
     pub secret: [u8; 32],
+}
+
+impl GuestKey {
+    /// Draws 32 random bytes.
+    pub(crate) fn secret() -> [u8; 32] {
+        rand::random()
+    }
+}
+
+impl fmt::Debug for GuestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GuestKey({})", self.id) // secrets stay out of logs
+    }
 }
 
 /// Why a store did not do what it was asked.

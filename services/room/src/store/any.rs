@@ -3,9 +3,11 @@
 //! Owns the URL that names a store and the enum that stands for either. Promises that whoever holds it need not know
 //! which it is. Never holds a rule or a query.
 
+use std::path::Path;
+
 use parlour_feed::cursor::Seq;
 
-use super::{Appended, EventPage, GuestKey, Span, Store, StoreError};
+use super::{Appended, EventPage, GuestKey, Span, Store, StoreError, sqlite::Sqlite};
 use crate::domain::{
     event::{Draft, Event},
     ids::{RoomId, UserId},
@@ -27,86 +29,100 @@ impl Default for Options {
 }
 
 /// Either store.
-pub enum AnyStore {}
+#[derive(Debug)]
+pub enum AnyStore {
+    /// One file, one process.
+    Sqlite(Sqlite),
+}
+
+macro_rules! either {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            Self::Sqlite($store) => $call,
+        }
+    };
+}
 
 impl AnyStore {
     /// Opens the store that `url` names, `sqlite:PATH` or `postgres://…`, and brings its schema up to date.
     ///
     /// # Errors
     /// `Unusable`, with a sentence that says what to do, or `Unavailable`.
-    #[expect(clippy::unused_async, reason = "the stores come with the next commit")]
     pub async fn open(url: &str, options: Options) -> Result<Self, StoreError> {
         let Options { connections: _ } = options;
-        Err(StoreError::Unusable(format!("no store can open {url} yet")))
+        match url.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => {
+                Ok(Self::Sqlite(Sqlite::open(Path::new(path)).await?))
+            }
+            // What follows the scheme may hold a password.
+            _ => Err(StoreError::Unusable(
+                "the store's URL is to be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE".into(),
+            )),
+        }
     }
 
     /// Finishes what was begun and lets go of the store; later calls are answered `Unavailable`.
     pub async fn close(&self) {
-        match *self {}
+        either!(self, store => store.close().await);
     }
 }
 
 impl Store for AnyStore {
     fn writers(&self) -> usize {
-        match *self {}
+        either!(self, store => store.writers())
     }
 
-    async fn append(&self, _drafts: &[Draft]) -> Result<Vec<Appended>, StoreError> {
-        match *self {}
+    async fn append(&self, drafts: &[Draft]) -> Result<Vec<Appended>, StoreError> {
+        either!(self, store => store.append(drafts).await)
     }
 
-    async fn create_room(&self, _room: &NewRoom) -> Result<(Room, bool), StoreError> {
-        match *self {}
+    async fn create_room(&self, room: &NewRoom) -> Result<(Room, bool), StoreError> {
+        either!(self, store => store.create_room(room).await)
     }
 
-    async fn room_by_name(&self, _name: &RoomName) -> Result<Option<Room>, StoreError> {
-        match *self {}
+    async fn room_by_name(&self, name: &RoomName) -> Result<Option<Room>, StoreError> {
+        either!(self, store => store.room_by_name(name).await)
     }
 
-    async fn room_by_id(&self, _id: &RoomId) -> Result<Option<Room>, StoreError> {
-        match *self {}
+    async fn room_by_id(&self, id: &RoomId) -> Result<Option<Room>, StoreError> {
+        either!(self, store => store.room_by_id(id).await)
     }
 
-    async fn rooms(&self, _after: Option<&RoomName>, _limit: usize) -> Result<Vec<Room>, StoreError> {
-        match *self {}
+    async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<Room>, StoreError> {
+        either!(self, store => store.rooms(after, limit).await)
     }
 
-    async fn events(
-        &self,
-        _room: &RoomId,
-        _after: Seq,
-        _limit: usize,
-    ) -> Result<Option<EventPage>, StoreError> {
-        match *self {}
+    async fn events(&self, room: &RoomId, after: Seq, limit: usize) -> Result<Option<EventPage>, StoreError> {
+        either!(self, store => store.events(room, after, limit).await)
     }
 
     async fn messages(
         &self,
-        _room: &RoomId,
-        _span: Span,
-        _limit: usize,
+        room: &RoomId,
+        span: Span,
+        limit: usize,
     ) -> Result<(Vec<Event>, bool), StoreError> {
-        match *self {}
+        either!(self, store => store.messages(room, span, limit).await)
     }
 
-    async fn event(&self, _room: &RoomId, _seq: Seq) -> Result<Option<Event>, StoreError> {
-        match *self {}
+    async fn event(&self, room: &RoomId, seq: Seq) -> Result<Option<Event>, StoreError> {
+        either!(self, store => store.event(room, seq).await)
     }
 
     async fn event_by_key(
         &self,
-        _room: &RoomId,
-        _user: &UserId,
-        _key: &RequestKey,
+        room: &RoomId,
+        user: &UserId,
+        key: &RequestKey,
     ) -> Result<Option<Event>, StoreError> {
-        match *self {}
+        either!(self, store => store.event_by_key(room, user, key).await)
     }
 
     async fn guest_keys(&self) -> Result<Vec<GuestKey>, StoreError> {
-        match *self {}
+        either!(self, store => store.guest_keys().await)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        match *self {}
+        either!(self, store => store.ping().await)
     }
 }
