@@ -4,4 +4,22 @@
 //! positions, and the bounded outbox beside them. Promises P2 to P4 and P8 on every hop. Never names a socket, SQL, a
 //! runtime or a clock: inputs and the time come in, effects go out.
 
+pub mod audience;
 pub mod cursor;
+pub mod follower;
+pub mod limits;
+pub mod log;
+pub mod outbox;
+mod pages;
+mod readers;
+mod retry;
+pub mod ring;
+
+pub use audience::{Audience, Budget, Step};
+pub use cursor::{Check, Cursor, NotACursor, Seq};
+pub use follower::{Change, Counters, Follower};
+pub use limits::Limits;
+pub use log::{Entry, Hint, LogRead, Page, Read, ResyncReason, Weigh};
+pub use outbox::{Class, Item, Outbox, Pushed};
+pub use readers::{ReaderId, ReaderKind};
+pub use ring::Ring;

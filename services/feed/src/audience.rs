@@ -1,0 +1,421 @@
+//! The readers of a room at one hop: positions over the ring and the log.
+//!
+//! Owns who reads the room here, what each may take now, and whom to wake. Promises P3, P4 and P8: a reader is given what
+//! follows its position, each event once and in order, whether from the ring or from the log, or is told `resync`; one
+//! that is slow costs its position and nobody else. Never holds an event for one reader alone, and never convicts a
+//! reader but by a read of the log asked for after it came.
+//!
+//! The owner feeds it (`hint`, `head`, `set_presence`, `join`, `leave`), then reads what it asks for (`poll_read` until
+//! `None`, after every input and at `deadline`; every `Read` is answered by `read_done`), acts on `next_change`, and
+//! wakes whom `drain_woken` names.
+
+use std::time::Instant;
+
+use crate::{
+    cursor::Cursor,
+    follower::{Change, Counters, Follower},
+    limits::Limits,
+    log::{Entry, Hint, LogRead, Page, Read, ResyncReason, Weigh},
+    pages::{Look, Pages},
+    readers::{List, Reader, ReaderId, ReaderKind, Readers},
+    ring::Ring,
+};
+
+/// What a reader can take at once. The first event is always taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Events at most.
+    pub events: usize,
+    /// Bytes after which no further event is taken.
+    pub bytes: usize,
+}
+
+/// What a reader's step brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing now: the reader is woken when there is something for it.
+    Nothing,
+    /// Events, appended to what was handed in. Step again when they are written.
+    Events,
+    /// The reader has every event up to the Follower's position, and presence has moved on.
+    Presence {
+        /// The version it was told last: the difference from it will do, where it is still at hand. `None`: the whole.
+        told: Option<u64>,
+        /// The version to tell now, or any later one said with `presence_told`.
+        now: u64,
+    },
+    /// A relay that was left behind: the Follower's position, to be told as a head.
+    Head(Cursor),
+    /// What follows the reader's position cannot be given. It stands at `cursor` now, live.
+    Resync {
+        /// Where it goes on.
+        cursor: Cursor,
+        /// Why.
+        reason: ResyncReason,
+    },
+}
+
+/// The readers of one room at one hop, and the [`Follower`] they follow. `E` is an event, cheap to clone; `W` wakes a
+/// reader.
+#[derive(Debug)]
+pub struct Audience<E, W> {
+    follower: Follower<E>,
+    readers: Readers<W>,
+    pages: Pages<E>,
+    presence: Option<u64>,
+    /// Live, with nothing to take.
+    idle: List,
+    /// To be named by `drain_woken`.
+    woken: List,
+    /// Ahead of the Follower, or at odds with it: woken when it has moved that far, or has asked the log.
+    parked: List,
+    /// When the log is asked for the sake of those who are ahead.
+    probe_due: Option<Instant>,
+    /// The ticket of the last read.
+    asks: u64,
+    limits: Limits,
+}
+
+impl<E: Weigh + Clone, W> Audience<E, W> {
+    /// Follows a room from that position, with no readers yet. `seed` is for the jitter of waits after failed reads.
+    pub fn new(position: Cursor, limits: Limits, seed: u64) -> Self {
+        let mut readers = Readers::new();
+        let (idle, woken, parked) = (readers.new_list(), readers.new_list(), readers.new_list());
+        let follower = Follower::new(position, limits.clone(), seed);
+        let pages = Pages::new(limits.clone(), seed.rotate_left(32));
+        Self {
+            follower,
+            readers,
+            pages,
+            presence: None,
+            idle,
+            woken,
+            parked,
+            probe_due: None,
+            asks: 0,
+            limits,
+        }
+    }
+
+    /// Takes an event as it arrives by a link.
+    pub fn hint(&mut self, hint: Hint<E>, now: Instant) {
+        let before = self.position();
+        self.follower.hint(hint, now);
+        self.moved(before);
+    }
+
+    /// Takes what a link or a probe says the log's head is.
+    pub fn head(&mut self, head: Cursor, now: Instant) {
+        self.follower.head(head, now);
+    }
+
+    /// What must be read from the log now; ask until `None`. Also lets go what has been kept long enough.
+    pub fn poll_read(&mut self, now: Instant) -> Option<Read> {
+        if self.probe_due.is_some_and(|due| due <= now) {
+            self.probe_due = None;
+            self.follower.probe();
+        }
+        let ticket = self.asks + 1;
+        let (after, limit) = match self.follower.poll_read(now, ticket) {
+            Some(after) => (after, self.limits.read_events),
+            None => self.pages.poll_read(now, ticket, self.follower.position().seq, &mut self.readers)?,
+        };
+        self.asks = ticket;
+        Some(Read { after, limit, ticket })
+    }
+
+    /// Takes the log's answer.
+    pub fn read_done(&mut self, read: Read, answer: LogRead<E>, now: Instant) {
+        if self.follower.is_reading(read.ticket) {
+            self.follower_read(read.ticket, answer, now);
+        } else if let Some(arrived) = self.pages.read_done(read.ticket, answer, now) {
+            if contradicts(self.follower.ring(), arrived.page) || arrived.page.head.seq < arrived.stood {
+                self.follower.suspect();
+            }
+            self.readers.append(arrived.waiters, self.woken);
+        }
+    }
+
+    /// When `poll_read` is to be called though nothing came in.
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.follower.deadline(), self.pages.deadline(), self.probe_due].into_iter().flatten().min()
+    }
+
+    /// What the Follower did since it was last asked, one by one. To be emptied after every input.
+    pub fn next_change(&mut self) -> Option<Change<E>> {
+        self.follower.next_change()
+    }
+
+    /// The last event delivered here.
+    pub fn position(&self) -> Cursor {
+        self.follower.position()
+    }
+
+    /// The room's recent events.
+    pub fn ring(&self) -> &Ring<E> {
+        self.follower.ring()
+    }
+
+    /// What has been counted: gaps, jumps, reads.
+    pub fn counters(&self) -> Counters {
+        self.follower.counters()
+    }
+
+    /// How many readers' pages have been read.
+    pub fn pages_read(&self) -> u64 {
+        self.pages.read()
+    }
+
+    /// What the readers' pages kept now weigh.
+    pub fn pages_bytes(&self) -> usize {
+        self.pages.bytes()
+    }
+
+    /// How many readers there are.
+    pub fn readers(&self) -> usize {
+        self.readers.len()
+    }
+
+    /// Adds a reader at `at`, a cursor that need not be right (the step verifies it), or where the Follower stands. It is
+    /// among those named next by `drain_woken`, unless it has stepped before.
+    pub fn join(&mut self, kind: ReaderKind, at: Option<Cursor>, waker: W) -> ReaderId {
+        let position = at.unwrap_or_else(|| self.position());
+        let id =
+            self.readers.insert(Reader { kind, position, presence: None, since: None, page: None, waker });
+        self.readers.push(self.woken, id.index());
+        id
+    }
+
+    /// Ends a reader, wherever it stands; gives its waker back.
+    pub fn leave(&mut self, id: ReaderId) -> Option<W> {
+        self.set_page(id, None);
+        self.readers.unlink_id(id);
+        self.readers.remove(id).map(|reader| reader.waker)
+    }
+
+    /// Where a reader stands.
+    pub fn reader_position(&self, id: ReaderId) -> Option<Cursor> {
+        self.readers.get(id).map(|reader| reader.position)
+    }
+
+    /// Whether a reader stands where the Follower stands.
+    pub fn is_live(&self, id: ReaderId) -> bool {
+        self.reader_position(id) == Some(self.position())
+    }
+
+    /// Everybody who stands where the Follower stands: whom typing is for.
+    pub fn live(&self) -> impl Iterator<Item = (ReaderId, &W)> {
+        let position = self.position();
+        self.readers
+            .iter()
+            .filter(move |(_, reader)| reader.position == position)
+            .map(|(id, reader)| (id, &reader.waker))
+    }
+
+    /// The owner's fold of presence has reached that version. Until first told, no reader is owed any.
+    pub fn set_presence(&mut self, version: u64) {
+        if self.presence != Some(version) {
+            self.presence = Some(version);
+            self.readers.append(self.idle, self.woken);
+        }
+    }
+
+    /// The reader has been told presence as of that version otherwise than by a step (in its `joined`).
+    pub fn presence_told(&mut self, id: ReaderId, version: u64) {
+        if let Some(reader) = self.readers.get_mut(id) {
+            reader.presence = Some(version);
+        }
+    }
+
+    /// Presence meant for the reader was shed: once it is live, it is owed the whole.
+    pub fn owe_presence(&mut self, id: ReaderId) {
+        let Some(reader) = self.readers.get_mut(id) else { return };
+        reader.presence = None;
+        if self.presence.is_some() && self.is_live(id) {
+            self.readers.push(self.woken, id.index());
+        }
+    }
+
+    /// Names, once each, the readers that have something to take since their last step brought `Nothing`.
+    pub fn drain_woken(&mut self, mut wake: impl FnMut(&W)) {
+        while let Some(index) = self.readers.pop(self.woken) {
+            if let Some(waker) = self.readers.waker(index) {
+                wake(waker);
+            }
+        }
+    }
+
+    /// Lets the ring's oldest events go until it weighs no more than `bytes`; says what was freed.
+    pub fn shrink_ring(&mut self, bytes: usize) -> usize {
+        self.follower.shrink(bytes)
+    }
+
+    /// What a reader may take now. Its outbox must be empty before (item 1 of the order): `joined`, `resync` and `gone`
+    /// are said in the reader's own order. Call it with room in the socket, again until it brings `Nothing`.
+    pub fn step(&mut self, id: ReaderId, budget: Budget, now: Instant, into: &mut Vec<Entry<E>>) -> Step {
+        let Some(reader) = self.readers.get(id) else { return Step::Nothing };
+        let (at, kind, end) = (reader.position, reader.kind, self.position());
+        self.readers.unlink(id.index());
+        if at == end {
+            self.step_live(id)
+        } else if self.follower.ring().holds(at) {
+            let to = take(self.follower.ring().after(at.seq), budget, into).unwrap_or(at);
+            self.place(id, to);
+            Step::Events
+        } else if kind == ReaderKind::Hints {
+            self.place(id, end);
+            Step::Head(end)
+        } else if at.seq > end.seq {
+            self.step_ahead(id, at, now)
+        } else if end.seq - at.seq > self.limits.replay_events {
+            self.resync(id, ResyncReason::TooFar)
+        } else {
+            self.step_page(id, at, budget, into)
+        }
+    }
+
+    fn step_live(&mut self, id: ReaderId) -> Step {
+        self.place(id, self.position());
+        let Some(reader) = self.readers.get_mut(id) else { return Step::Nothing };
+        match self.presence {
+            Some(now) if reader.presence != Some(now) => {
+                Step::Presence { told: reader.presence.replace(now), now }
+            }
+            Some(_) | None => {
+                self.readers.push(self.idle, id.index());
+                Step::Nothing
+            }
+        }
+    }
+
+    /// A reader ahead of the Follower waits for it. One read of the log, asked for after it came, serves everybody who
+    /// is ahead: either the log ends before their seq, or the Follower is about to get there.
+    fn step_ahead(&mut self, id: ReaderId, at: Cursor, now: Instant) -> Step {
+        let since = self.wait_since(id);
+        match self.follower.answered().filter(|answered| answered.ticket > since) {
+            Some(answered) if answered.head.seq < at.seq => return self.resync(id, ResyncReason::Ahead),
+            Some(_) => {}
+            None => self.probe_due = self.probe_due.or(Some(now + self.limits.ahead_wait)),
+        }
+        self.set_page(id, None);
+        self.readers.push(self.parked, id.index());
+        Step::Nothing
+    }
+
+    /// A reader that the ring does not serve: the log decides. A page kept from before may give, but only one asked for
+    /// since may convict.
+    fn step_page(&mut self, id: ReaderId, at: Cursor, budget: Budget, into: &mut Vec<Entry<E>>) -> Step {
+        let (number, cut) = (self.pages.number_of(at.seq), self.position().seq);
+        let since = self.wait_since(id);
+        self.set_page(id, Some(number));
+        let (look, asked) = self.pages.look(number, at, cut);
+        match look {
+            Look::Serves => {
+                let to = take(self.pages.after(number, at.seq, cut), budget, into).unwrap_or(at);
+                self.advance(id, to);
+                return Step::Events;
+            }
+            Look::Contradicts if asked > since => return self.resync(id, ResyncReason::OtherLog),
+            Look::EndsBefore if asked > since => return self.resync(id, ResyncReason::Ahead),
+            Look::EndsThere if asked > since => self.dispute(id),
+            Look::Missing | Look::Contradicts | Look::EndsBefore | Look::EndsThere => {
+                if let Some(waiters) = self.pages.want(number) {
+                    self.readers.push(waiters, id.index());
+                }
+            }
+        }
+        Step::Nothing
+    }
+
+    /// The log agrees with the reader and has no more, so it is the Follower that is in doubt.
+    fn dispute(&mut self, id: ReaderId) {
+        self.follower.suspect();
+        self.place(id, self.readers.get(id).map_or(self.position(), |reader| reader.position));
+        self.readers.push(self.parked, id.index());
+    }
+
+    fn resync(&mut self, id: ReaderId, reason: ResyncReason) -> Step {
+        let cursor = self.position();
+        self.place(id, cursor);
+        Step::Resync { cursor, reason }
+    }
+
+    /// The reader stands there now, and waits for nothing.
+    fn place(&mut self, id: ReaderId, position: Cursor) {
+        self.advance(id, position);
+        self.set_page(id, None);
+    }
+
+    /// The same, but it goes on with the page it is taking, if that has more for it.
+    fn advance(&mut self, id: ReaderId, position: Cursor) {
+        let number = self.pages.number_of(position.seq);
+        let Some(reader) = self.readers.get_mut(id) else { return };
+        reader.position = position;
+        reader.since = None;
+        if reader.page.is_some_and(|page| page != number) {
+            self.set_page(id, None);
+        }
+    }
+
+    fn wait_since(&mut self, id: ReaderId) -> u64 {
+        let asks = self.asks;
+        self.readers.get_mut(id).map_or(asks, |reader| *reader.since.get_or_insert(asks))
+    }
+
+    fn set_page(&mut self, id: ReaderId, page: Option<u64>) {
+        let Some(reader) = self.readers.get_mut(id) else { return };
+        let before = std::mem::replace(&mut reader.page, page);
+        if before == page {
+            return;
+        }
+        if let Some(number) = page {
+            self.pages.enter(number, &mut self.readers);
+        }
+        if let Some(number) = before {
+            self.pages.leave(number, &mut self.readers);
+        }
+    }
+
+    fn follower_read(&mut self, ticket: u64, answer: LogRead<E>, now: Instant) {
+        let (before, jumps) = (self.position(), self.follower.jumps());
+        self.follower.read_done(ticket, answer, now);
+        if self.follower.jumps() != jumps {
+            self.readers.iter_mut().for_each(|reader| reader.page = None);
+            self.pages.clear(&mut self.readers, self.woken);
+        }
+        self.readers.append(self.parked, self.woken);
+        self.moved(before);
+    }
+
+    /// Wakes those for whom there may be something now that the Follower stands elsewhere.
+    fn moved(&mut self, before: Cursor) {
+        if self.position() != before {
+            self.readers.append(self.idle, self.woken);
+            self.readers.append(self.parked, self.woken);
+        }
+    }
+}
+
+/// Takes from the events as many as the budget allows; says where that leads.
+fn take<'a, E: Weigh + Clone + 'a>(
+    events: impl Iterator<Item = &'a Entry<E>>,
+    budget: Budget,
+    into: &mut Vec<Entry<E>>,
+) -> Option<Cursor> {
+    let (mut bytes, mut last) = (0, None);
+    for (entry, nth) in events.zip(0..) {
+        bytes += entry.event.bytes();
+        if nth > 0 && (nth >= budget.events || bytes > budget.bytes) {
+            break;
+        }
+        last = Some(entry.cursor);
+        into.push(entry.clone());
+    }
+    last
+}
+
+/// Whether the log has other events than the ring where they overlap.
+fn contradicts<E: Weigh + Clone>(ring: &Ring<E>, page: &Page<E>) -> bool {
+    let cursors = page.entries.iter().map(|entry| entry.cursor).chain([page.base, page.head]);
+    cursors.into_iter().any(|cursor| ring.check_at(cursor.seq).is_some_and(|check| check != cursor.check))
+}

@@ -1,0 +1,64 @@
+//! The bounds of one room's feed at one hop.
+//!
+//! Owns the numbers. Promises that each has a default (DESIGN section 11). Never reads a setting itself.
+
+use std::time::Duration;
+
+/// The bounds of one room's feed at one hop. The default is for a link that may reorder (a bus).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Events the ring holds.
+    pub ring_events: usize,
+    /// Bytes of events the ring holds.
+    pub ring_bytes: usize,
+    /// How far behind the Follower a reader, and behind the log's head the Follower, may be and still be given what it
+    /// missed; beyond it: `resync`.
+    pub replay_events: u64,
+    /// Hints from beyond a gap that are kept: the lowest.
+    pub pending_events: usize,
+    /// How long a gap may close by itself before the log is asked: nothing where the link is ordered.
+    pub gap_wait: Duration,
+    /// How long a reader ahead of the Follower waits for it before the log is asked.
+    pub ahead_wait: Duration,
+    /// Events the Follower asks the log for at once.
+    pub read_events: usize,
+    /// Events in a readers' page; pages are aligned to it.
+    pub page_events: usize,
+    /// Readers' pages asked for at once.
+    pub pages_in_flight: usize,
+    /// Bytes of readers' pages kept; no more are asked for beyond it.
+    pub pages_bytes: usize,
+    /// How long a readers' page is kept for others who stand at the same place.
+    pub page_keep: Duration,
+    /// The least wait after a failed read.
+    pub retry_min: Duration,
+    /// The longest wait after a failed read.
+    pub retry_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            ring_events: 512,
+            ring_bytes: 1 << 20,
+            replay_events: 1_000,
+            pending_events: 64,
+            gap_wait: Duration::from_millis(25),
+            ahead_wait: Duration::from_millis(25),
+            read_events: 200,
+            page_events: 50,
+            pages_in_flight: 4,
+            pages_bytes: 2 << 20,
+            page_keep: Duration::from_secs(1),
+            retry_min: Duration::from_millis(50),
+            retry_max: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Limits {
+    /// The bounds where the link keeps its order (a Relay): a gap asks the log at once.
+    pub fn ordered() -> Self {
+        Self { gap_wait: Duration::ZERO, ..Self::default() }
+    }
+}

@@ -1,0 +1,350 @@
+//! The readers' pages of a room: what the ring has left behind, read once for all who stand there.
+//!
+//! Owns which pages are wanted, on their way and kept. Promises that a page is read once for everybody who waits for it,
+//! that few are on their way and few bytes kept, and that a page of one number always covers the same seqs. Never
+//! judges a reader: it says what the page says, and when it was asked for.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
+
+use crate::{
+    cursor::{Cursor, Seq},
+    limits::Limits,
+    log::{Entry, LogRead, Page, Weigh},
+    readers::{List, Readers},
+    retry::Retry,
+};
+
+/// What a page says about a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// There is no such page yet.
+    Missing,
+    /// The cursor is of the log, and the events after it are here.
+    Serves,
+    /// The cursor is of the log, and nothing follows it here.
+    EndsThere,
+    /// The log has another event at that seq.
+    Contradicts,
+    /// The log ends before that seq.
+    EndsBefore,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pages<E> {
+    shared: BTreeMap<u64, Shared<E>>,
+    /// Numbers to be asked for, in this order.
+    queue: VecDeque<u64>,
+    /// Reads on their way: ticket and number.
+    asked: Vec<(u64, u64)>,
+    bytes: usize,
+    read: u64,
+    retry: Retry,
+    limits: Limits,
+}
+
+/// A page that somebody wanted.
+#[derive(Debug)]
+struct Shared<E> {
+    waiters: List,
+    /// How many readers wait for it or are taking it.
+    interest: usize,
+    state: State,
+    /// The ticket of the read that began it.
+    began: u64,
+    /// Where the Follower stood then.
+    stood: Seq,
+    /// What has been read of it: one answer, or several where bytes cut it.
+    page: Option<Page<E>>,
+    bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    Queued,
+    Asked { ticket: u64 },
+    Kept { until: Instant },
+}
+
+/// A page that has just come.
+pub(crate) struct Arrived<'a, E> {
+    pub(crate) page: &'a Page<E>,
+    pub(crate) waiters: List,
+    /// Where the Follower stood when it was asked for.
+    pub(crate) stood: Seq,
+}
+
+impl<E: Weigh + Clone> Pages<E> {
+    pub(crate) fn new(limits: Limits, seed: u64) -> Self {
+        let retry = Retry::new(seed, limits.retry_min, limits.retry_max);
+        let (shared, queue, asked) = (BTreeMap::new(), VecDeque::new(), Vec::new());
+        Self { shared, queue, asked, bytes: 0, read: 0, retry, limits }
+    }
+
+    /// The page that has what follows that seq.
+    pub(crate) fn number_of(&self, seq: Seq) -> u64 {
+        seq / self.size()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// A reader begins to wait for that page, or to take it.
+    pub(crate) fn enter<W>(&mut self, number: u64, readers: &mut Readers<W>) {
+        self.shared.entry(number).or_insert_with(|| Shared::new(readers.new_list())).interest += 1;
+    }
+
+    /// A reader is through with that page.
+    pub(crate) fn leave<W>(&mut self, number: u64, readers: &mut Readers<W>) {
+        let Some(shared) = self.shared.get_mut(&number) else { return };
+        shared.interest -= 1;
+        if shared.interest == 0 && matches!(shared.state, State::Idle | State::Queued) {
+            self.remove(number, readers);
+        }
+    }
+
+    /// Sees to it that the page is read, again if what is there will not do; says where to wait for it.
+    pub(crate) fn want(&mut self, number: u64) -> Option<List> {
+        let shared = self.shared.get_mut(&number)?;
+        if matches!(shared.state, State::Idle | State::Kept { .. }) {
+            self.bytes -= shared.forget();
+            shared.state = State::Queued;
+            self.queue.push_back(number);
+        }
+        Some(shared.waiters)
+    }
+
+    /// What the page says about a cursor of which `number_of` named it, where nothing after `cut` may be given; and the
+    /// ticket of the read that began it.
+    pub(crate) fn look(&self, number: u64, at: Cursor, cut: Seq) -> (Look, u64) {
+        let Some((shared, page)) = self.kept(number) else { return (Look::Missing, 0) };
+        let end = page.end();
+        let look = match at.seq.checked_sub(page.base.seq) {
+            Some(_) if at.seq > end.seq && page.head.seq < at.seq => Look::EndsBefore,
+            Some(nth) if at.seq <= end.seq => match page.check_at(nth) {
+                check if check != at.check => Look::Contradicts,
+                _ if at.seq < end.seq.min(cut) => Look::Serves,
+                _ => Look::EndsThere,
+            },
+            Some(_) | None => Look::Missing,
+        };
+        (look, shared.began)
+    }
+
+    /// The page's events after that seq, up to `cut`.
+    pub(crate) fn after(&self, number: u64, seq: Seq, cut: Seq) -> impl Iterator<Item = &Entry<E>> {
+        let page = self.kept(number).map(|(_, page)| page);
+        let skip =
+            page.map_or(0, |page| usize::try_from(seq.saturating_sub(page.base.seq)).unwrap_or(usize::MAX));
+        let entries = page.map_or(&[][..], |page| &page.entries[skip.min(page.entries.len())..]);
+        entries.iter().take_while(move |entry| entry.cursor.seq <= cut)
+    }
+
+    /// What must be read now: after that seq, so many events.
+    pub(crate) fn poll_read<W>(
+        &mut self,
+        now: Instant,
+        ticket: u64,
+        stood: Seq,
+        readers: &mut Readers<W>,
+    ) -> Option<(Seq, usize)> {
+        self.expire(now, readers);
+        if self.asked.len() >= self.limits.pages_in_flight.max(1) || !self.retry.is_over(now) {
+            return None;
+        }
+        let number = *self.queue.front()?;
+        let has_begun = self.shared.get(&number).is_some_and(|shared| shared.page.is_some());
+        if !has_begun && !self.make_room(readers) {
+            return None;
+        }
+        self.queue.pop_front();
+        self.ask(number, ticket, stood)
+    }
+
+    /// When [`poll_read`](Self::poll_read) may have something to say, or to let go, though nothing came in.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let until = |shared: &Shared<E>| match shared.state {
+            State::Kept { until } => Some(until),
+            State::Idle | State::Queued | State::Asked { .. } => None,
+        };
+        let kept = self.shared.values().filter_map(until).min();
+        let is_free = !self.queue.is_empty() && self.asked.len() < self.limits.pages_in_flight.max(1);
+        let retry = self.retry.until().filter(|_| is_free);
+        [kept, retry].into_iter().flatten().min()
+    }
+
+    /// Takes the log's answer to the read of that ticket.
+    pub(crate) fn read_done(
+        &mut self,
+        ticket: u64,
+        read: LogRead<E>,
+        now: Instant,
+    ) -> Option<Arrived<'_, E>> {
+        let place = self.asked.iter().position(|(asked, _)| *asked == ticket)?;
+        let (_, number) = self.asked.swap_remove(place);
+        let size = self.size();
+        let shared = self.shared.get_mut(&number).filter(|shared| shared.state == State::Asked { ticket })?;
+        let before = shared.bytes;
+        let outcome = shared.answer(number * size, size, read);
+        self.bytes = self.bytes - before + shared.bytes;
+        match outcome {
+            Outcome::Whole => {
+                shared.state = State::Kept { until: now + self.limits.page_keep };
+                self.retry.succeeded();
+                self.read += 1;
+            }
+            Outcome::Part | Outcome::Failed => {
+                shared.state = State::Queued;
+                self.queue.push_front(number);
+                if matches!(outcome, Outcome::Failed) {
+                    self.retry.failed(now)
+                } else {
+                    self.retry.succeeded()
+                }
+            }
+        }
+        let shared = self.shared.get(&number).filter(|shared| matches!(shared.state, State::Kept { .. }))?;
+        Some(Arrived { page: shared.page.as_ref()?, waiters: shared.waiters, stood: shared.stood })
+    }
+
+    /// Drops every page; who waited is put into `woken`. What is on its way will be ignored.
+    pub(crate) fn clear<W>(&mut self, readers: &mut Readers<W>, woken: List) {
+        for (_, shared) in std::mem::take(&mut self.shared) {
+            readers.append(shared.waiters, woken);
+            readers.drop_list(shared.waiters);
+        }
+        self.queue.clear();
+        self.bytes = 0;
+    }
+
+    fn size(&self) -> u64 {
+        self.limits.page_events.max(1) as u64
+    }
+
+    fn kept(&self, number: u64) -> Option<(&Shared<E>, &Page<E>)> {
+        let shared = self.shared.get(&number)?;
+        let page = shared.page.as_ref().filter(|_| matches!(shared.state, State::Kept { .. }))?;
+        Some((shared, page))
+    }
+
+    fn ask(&mut self, number: u64, ticket: u64, stood: Seq) -> Option<(Seq, usize)> {
+        let size = self.size();
+        let shared = self.shared.get_mut(&number)?;
+        let base = number * size;
+        if shared.page.is_none() {
+            (shared.began, shared.stood) = (ticket, stood);
+        }
+        let after = shared.page.as_ref().map_or(base, |page| page.end().seq);
+        shared.state = State::Asked { ticket };
+        self.asked.push((ticket, number));
+        Some((after, usize::try_from(base + size - after).unwrap_or(usize::MAX)))
+    }
+
+    /// Lets go what has been kept long enough.
+    fn expire<W>(&mut self, now: Instant, readers: &mut Readers<W>) {
+        let is_over = |shared: &Shared<E>| matches!(shared.state, State::Kept { until } if until <= now);
+        while let Some((&number, _)) = self.shared.iter().find(|(_, shared)| is_over(shared)) {
+            self.let_go(number, readers);
+        }
+    }
+
+    /// Whether another page may be begun: within the bound, or after letting go one that nobody is taking.
+    fn make_room<W>(&mut self, readers: &mut Readers<W>) -> bool {
+        let until = |shared: &Shared<E>| match shared.state {
+            State::Kept { until } if shared.interest == 0 => Some(until),
+            _ => None,
+        };
+        while self.bytes >= self.limits.pages_bytes {
+            let idle =
+                self.shared.iter().filter_map(|(number, shared)| Some((until(shared)?, *number))).min();
+            let Some((_, number)) = idle else { return false };
+            self.let_go(number, readers);
+        }
+        true
+    }
+
+    fn let_go<W>(&mut self, number: u64, readers: &mut Readers<W>) {
+        let Some(shared) = self.shared.get_mut(&number) else { return };
+        self.bytes -= shared.forget();
+        shared.state = State::Idle;
+        if shared.interest == 0 {
+            self.remove(number, readers);
+        }
+    }
+
+    fn remove<W>(&mut self, number: u64, readers: &mut Readers<W>) {
+        if let Some(mut shared) = self.shared.remove(&number) {
+            self.bytes -= shared.forget();
+            self.queue.retain(|other| *other != number);
+            readers.drop_list(shared.waiters);
+        }
+    }
+}
+
+enum Outcome {
+    Whole,
+    Part,
+    Failed,
+}
+
+impl<E: Weigh> Shared<E> {
+    fn new(waiters: List) -> Self {
+        Self { waiters, interest: 0, state: State::Idle, began: 0, stood: 0, page: None, bytes: 0 }
+    }
+
+    /// Drops what has been read; says what it weighed.
+    fn forget(&mut self) -> usize {
+        self.page = None;
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// Takes an answer for the page of `size` events after `base`.
+    fn answer(&mut self, base: Seq, size: u64, read: LogRead<E>) -> Outcome {
+        let after = self.page.as_ref().map_or(base, |page| page.end().seq);
+        match read {
+            LogRead::Page(part) if part.follows(after) => self.extend(part, base + size),
+            LogRead::Ahead { head } if head.seq < after => match self.page {
+                None => {
+                    self.page = Some(Page { base: head, entries: Vec::new(), head });
+                    Outcome::Whole
+                }
+                Some(_) => self.begin_again(),
+            },
+            LogRead::Page(_) | LogRead::Ahead { .. } | LogRead::Failed => Outcome::Failed,
+        }
+    }
+
+    fn extend(&mut self, mut part: Page<E>, end: Seq) -> Outcome {
+        let head = part.true_head();
+        part.entries.retain(|entry| entry.cursor.seq <= end);
+        let weight: usize = part.entries.iter().map(|entry| entry.event.bytes()).sum();
+        let has_grown = !part.entries.is_empty();
+        match &mut self.page {
+            Some(page) if page.end() != part.base => return self.begin_again(),
+            Some(page) => page.entries.append(&mut part.entries),
+            None => self.page = Some(part),
+        }
+        self.bytes += weight;
+        let Some(page) = &mut self.page else { return Outcome::Failed };
+        page.head = head;
+        match page.end().seq >= end.min(head.seq) {
+            true => Outcome::Whole,
+            false if has_grown => Outcome::Part,
+            false => Outcome::Failed,
+        }
+    }
+
+    /// The log changed while its parts were read.
+    fn begin_again(&mut self) -> Outcome {
+        self.forget();
+        Outcome::Part
+    }
+}
