@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod backoff;
+pub mod settings;
 pub mod signals;
 pub mod tasks;
 pub mod telemetry;
