@@ -1,0 +1,156 @@
+//! The way to the room service.
+//!
+//! Owns the gRPC channel: where it leads, how it is kept alive, what it may carry, and the service credential. Promises
+//! that a unary call ends by its deadline, and that one which the link loses is made again until then. Never knows what a call means.
+
+use std::{future::Future, time::Duration};
+
+use http::Uri;
+use parlour_chassis::{backoff::Backoff, settings::Secret};
+use parlour_proto::v1::room_service_client::RoomServiceClient;
+use tonic::{
+    Code, Request, Response, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+
+use crate::limits;
+
+/// A client of the room service, cheap to clone.
+pub type Client = RoomServiceClient<InterceptedService<Channel, Credential>>;
+
+/// Why there is no way to the room service.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No address was given.
+    #[error("no address of the room service is given")]
+    NoAddress,
+    /// The service token cannot be carried.
+    #[error("the service token has characters that a header cannot carry")]
+    Token,
+}
+
+/// The channel to the room service. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    channel: Channel,
+    token: Option<MetadataValue<Ascii>>,
+    deadline: Duration,
+}
+
+impl Upstream {
+    /// Makes the channel; connects at the first call. Calls are spread over several addresses.
+    ///
+    /// # Errors
+    /// There is no address, or the token cannot be carried in a header.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn connect_lazy(
+        urls: &[Uri],
+        token: Option<&Secret>,
+        deadline: Duration,
+    ) -> Result<Self, UpstreamError> {
+        let channel = match urls {
+            [] => return Err(UpstreamError::NoAddress),
+            [url] => endpoint(url).connect_lazy(),
+            urls => Channel::balance_list(urls.iter().map(endpoint)),
+        };
+        let token = token.map(bearer).transpose()?;
+        Ok(Self { channel, token, deadline })
+    }
+
+    /// A client for unary calls: each carries the service credential and the deadline.
+    pub fn client(&self) -> Client {
+        self.with(Some(self.deadline))
+    }
+
+    /// A client for streams: it carries the service credential; a stream has no deadline.
+    pub fn streams(&self) -> Client {
+        self.with(None)
+    }
+
+    /// How long a unary call may take.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Makes a unary call, and makes it again while the link loses it, until the deadline. A lost call may have been
+    /// heard, so what appends must carry its key.
+    ///
+    /// # Errors
+    /// What the room service answers, or `UNAVAILABLE` when nobody did.
+    pub async fn unary<T, F>(&self, mut call: impl FnMut(Client) -> F) -> Result<T, Status>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let mut last = None;
+        let tries = async {
+            let mut backoff = Backoff::new(limits::BACKOFF_LEAST, limits::BACKOFF_GREATEST);
+            loop {
+                match call(self.client()).await {
+                    Err(status) if is_of_the_link(&status) => last = Some(status),
+                    answer => return answer,
+                }
+                tokio::time::sleep(backoff.next_delay()).await;
+            }
+        };
+        match tokio::time::timeout(self.deadline, tries).await {
+            Ok(answer) => answer.map(Response::into_inner),
+            Err(_) => {
+                Err(last.unwrap_or_else(|| Status::unavailable("the room service did not answer in time")))
+            }
+        }
+    }
+
+    fn with(&self, deadline: Option<Duration>) -> Client {
+        let credential = Credential { token: self.token.clone(), deadline };
+        RoomServiceClient::with_interceptor(self.channel.clone(), credential)
+            .max_decoding_message_size(limits::RPC_MESSAGE_BYTES)
+            .max_encoding_message_size(limits::RPC_MESSAGE_BYTES)
+    }
+}
+
+/// What every call carries: the service credential, and how long its caller waits.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    token: Option<MetadataValue<Ascii>>,
+    deadline: Option<Duration>,
+}
+
+impl Interceptor for Credential {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        if let Some(deadline) = self.deadline {
+            request.set_timeout(deadline);
+        }
+        Ok(request)
+    }
+}
+
+fn bearer(token: &Secret) -> Result<MetadataValue<Ascii>, UpstreamError> {
+    let text = format!("Bearer {}", token.expose());
+    let mut value: MetadataValue<Ascii> = text.parse().map_err(|_| UpstreamError::Token)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Whether the link says this rather than the room service, whose own refusals carry details.
+fn is_of_the_link(status: &Status) -> bool {
+    status.code() == Code::Unavailable && status.details().is_empty()
+}
+
+fn endpoint(url: &Uri) -> Endpoint {
+    Endpoint::from(url.clone())
+        .connect_timeout(limits::CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Some(limits::KEEPALIVE_INTERVAL))
+        .http2_keep_alive_interval(limits::KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+}
