@@ -1,0 +1,1 @@
+"""Runs every test, and the tests from outside: foreign clients, WebSocket conformance."""

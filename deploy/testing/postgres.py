@@ -1,0 +1,90 @@
+"""A PostgreSQL of the run's own.
+
+Owns: one cluster in a temporary folder, with a socket there and one free port on loopback.
+Promises: it answers once `start` has returned; after `stop` no process of it is left.
+Never: touches a server of the machine's; is reachable from elsewhere.
+"""
+
+import os
+import pwd
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+START_SECONDS = 60
+STOP_SECONDS = 20
+# A test's database need not survive a power cut: kill -9 of our processes does not ask for that.
+SETTINGS = ["fsync=off", "full_page_writes=off", "max_connections=300", "shared_buffers=64MB", "log_min_messages=warning"]
+
+
+def programs():
+    """The folder of the newest server's programs; Debian does not put them on PATH."""
+    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    return max(folders, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path))])
+
+
+def owner():
+    """The user who runs the server: PostgreSQL refuses root."""
+    return pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+
+
+def free_port():
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Postgres:
+    """The cluster."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.bin = programs()
+        self.port = free_port()
+        self.process = None
+
+    @property
+    def url(self):
+        """Where tests connect, as a superuser who may make databases."""
+        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+
+    def _command(self, program, *arguments):
+        become = ["runuser", "-u", owner().pw_name, "--"] if os.geteuid() == 0 else []
+        return [*become, str(self.bin / program), *arguments]
+
+    def start(self):
+        """Makes and starts the cluster; raises with the server's own words if it does not come up."""
+        self.folder.mkdir(mode=0o700)
+        os.chown(self.folder, owner().pw_uid, owner().pw_gid)
+        data, log = self.folder / "data", self.folder / "log"
+        initdb = self._command("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                               "--locale=C.UTF-8", "--no-sync")  # fmt: skip
+        subprocess.run(initdb, cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        settings = [part for setting in SETTINGS for part in ("-c", setting)]
+        command = self._command("postgres", "-D", str(data), "-k", str(self.folder), "-h", "127.0.0.1",
+                                "-p", str(self.port), *settings)  # fmt: skip
+        with log.open("w") as output:
+            self.process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output,
+                                            stderr=output, start_new_session=True)  # fmt: skip
+        self._await_ready(log)
+
+    def _await_ready(self, log):
+        deadline = time.monotonic() + START_SECONDS
+        ready = [str(self.bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
+        while subprocess.run(ready).returncode != 0:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text()}")
+            time.sleep(0.1)
+
+    def stop(self):
+        """Ends the server: politely, else at once. Its folder stays for the guard to remove."""
+        if self.process is None:
+            return
+        stop = self._command("pg_ctl", "-D", str(self.folder / "data"), "-t", str(STOP_SECONDS), "-s", "-w", "stop")
+        for mode in ("fast", "immediate"):
+            if subprocess.run([*stop, "-m", mode], cwd=self.folder, stdin=subprocess.DEVNULL).returncode == 0:
+                break
+        self.process.wait(STOP_SECONDS)

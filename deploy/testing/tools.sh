@@ -1,0 +1,55 @@
+# Owns: the cache of pinned tools outside the clone: a Python environment, the page's node modules, cargo-deny.
+# Promises: a tool's folder is named by what it was made from, so that a change makes a new one and old clones keep theirs;
+#   one half made is made again; each function prints the folder, and all that the installers say goes to stderr.
+# Never: writes into the clone.
+
+testing=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+tools=${PARLOUR_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/parlour-tools}
+
+# cached NAME COMMAND…: runs COMMAND FOLDER unless it has once been done, one at a time; prints FOLDER.
+cached() {
+  local folder=$tools/$1
+  shift
+  mkdir -p "$tools"
+  (
+    flock 9
+    [ -e "$folder/.complete" ] && exit 0
+    echo "making $folder" >&2
+    rm -rf "$folder" && mkdir -p "$folder"
+    "$@" "$folder" </dev/null >&2 && touch "$folder/.complete"
+  ) 9>"$folder.lock" || return 1
+  echo "$folder"
+}
+
+digest() { sha256sum | cut -c1-12; }
+
+# Python's own version counts: an environment belongs to the interpreter that made it.
+python_tools() {
+  cached "python-$({ python3 -VV; cat "$testing"/python*.txt; } | digest)" make_python_tools
+}
+
+make_python_tools() {
+  python3 -m venv "$1" &&
+    "$1/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$testing/python-build.txt" &&
+    "$1/bin/pip" install -q --disable-pip-version-check --require-hashes --no-build-isolation -r "$testing/python.txt"
+}
+
+client=$testing/../../gateway/tests/client
+node_tools() {
+  [ -e "$client/package-lock.json" ] || return 0
+  cached "node-$({ node --version; cat "$client"/package*.json; } | digest)" make_node_tools
+}
+
+# Chromium comes from Debian: no package may fetch a browser of its own.
+make_node_tools() {
+  cp "$client/package.json" "$client/package-lock.json" "$1/" &&
+    (cd "$1" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
+}
+
+cargo_deny_tools() { cached cargo-deny-0.20.2 make_cargo_deny; }
+
+# From source: the packaged binaries are too old to read today's manifests.
+make_cargo_deny() {
+  (cd "$1" && CARGO_TARGET_DIR="$1/build" cargo install --quiet --locked --debug --version 0.20.2 --root "$1" cargo-deny) &&
+    rm -rf "$1/build"
+}
