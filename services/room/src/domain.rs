@@ -6,6 +6,7 @@
 pub mod event;
 pub mod ids;
 pub mod message;
+pub mod presence;
 pub mod room;
 
 /// A value that is not valid: a typed refusal (P11).

@@ -6,5 +6,7 @@
 pub mod auth;
 pub mod domain;
 pub mod error;
+pub mod hub;
+pub mod rooms;
 pub mod rpc;
 pub mod store;
