@@ -9,51 +9,21 @@
 //! `None`, after every input and at `deadline`; every `Read` is answered by `read_done`), acts on `next_change`, and
 //! wakes whom `drain_woken` names.
 
+mod step;
+
 use std::time::Instant;
 
+pub use step::{Budget, Step, Verdict};
+
 use crate::{
-    cursor::Cursor,
+    cursor::{Cursor, Seq},
     follower::{Change, Counters, Follower},
     limits::Limits,
-    log::{Entry, Hint, LogRead, Page, Read, ResyncReason, Weigh},
-    pages::{Look, Pages},
+    log::{Hint, LogRead, Page, Read, Weigh},
+    pages::Pages,
     readers::{List, Reader, ReaderId, ReaderKind, Readers},
     ring::Ring,
 };
-
-/// What a reader can take at once. The first event is always taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// Events at most.
-    pub events: usize,
-    /// Bytes after which no further event is taken.
-    pub bytes: usize,
-}
-
-/// What a reader's step brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing now: the reader is woken when there is something for it.
-    Nothing,
-    /// Events, appended to what was handed in. Step again when they are written.
-    Events,
-    /// The reader has every event up to the Follower's position, and presence has moved on.
-    Presence {
-        /// The version it was told last: the difference from it will do, where it is still at hand. `None`: the whole.
-        told: Option<u64>,
-        /// The version to tell now, or any later one said with `presence_told`.
-        now: u64,
-    },
-    /// A relay that was left behind: the Follower's position, to be told as a head.
-    Head(Cursor),
-    /// What follows the reader's position cannot be given. It stands at `cursor` now, live.
-    Resync {
-        /// Where it goes on.
-        cursor: Cursor,
-        /// Why.
-        reason: ResyncReason,
-    },
-}
 
 /// The readers of one room at one hop, and the [`Follower`] they follow. `E` is an event, cheap to clone; `W` wakes a
 /// reader.
@@ -69,6 +39,8 @@ pub struct Audience<E, W> {
     woken: List,
     /// Ahead of the Follower, or at odds with it: woken when it has moved that far, or has asked the log.
     parked: List,
+    /// The lowest seq that the Follower must reach to be of use to somebody parked; or lower.
+    parked_until: Seq,
     /// When the log is asked for the sake of those who are ahead.
     probe_due: Option<Instant>,
     /// The ticket of the last read.
@@ -91,6 +63,7 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             idle,
             woken,
             parked,
+            parked_until: Seq::MAX,
             probe_due: None,
             asks: 0,
             limits,
@@ -113,7 +86,9 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
     pub fn poll_read(&mut self, now: Instant) -> Option<Read> {
         if self.probe_due.is_some_and(|due| due <= now) {
             self.probe_due = None;
-            self.follower.probe();
+            if !self.readers.is_empty(self.parked) {
+                self.follower.probe();
+            }
         }
         let ticket = self.asks + 1;
         let (after, limit) = match self.follower.poll_read(now, ticket) {
@@ -161,6 +136,11 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
         self.follower.counters()
     }
 
+    /// How many hints from beyond a gap are kept.
+    pub fn pending(&self) -> usize {
+        self.follower.pending()
+    }
+
     /// How many readers' pages have been read.
     pub fn pages_read(&self) -> u64 {
         self.pages.read()
@@ -188,8 +168,8 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
 
     /// Ends a reader, wherever it stands; gives its waker back.
     pub fn leave(&mut self, id: ReaderId) -> Option<W> {
+        self.readers.unlink_id(id); // out of the list of a page that may go with its last reader
         self.set_page(id, None);
-        self.readers.unlink_id(id);
         self.readers.remove(id).map(|reader| reader.waker)
     }
 
@@ -250,118 +230,6 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
         self.follower.shrink(bytes)
     }
 
-    /// What a reader may take now. Its outbox must be empty before (item 1 of the order): `joined`, `resync` and `gone`
-    /// are said in the reader's own order. Call it with room in the socket, again until it brings `Nothing`.
-    pub fn step(&mut self, id: ReaderId, budget: Budget, now: Instant, into: &mut Vec<Entry<E>>) -> Step {
-        let Some(reader) = self.readers.get(id) else { return Step::Nothing };
-        let (at, kind, end) = (reader.position, reader.kind, self.position());
-        self.readers.unlink(id.index());
-        if at == end {
-            self.step_live(id)
-        } else if self.follower.ring().holds(at) {
-            let to = take(self.follower.ring().after(at.seq), budget, into).unwrap_or(at);
-            self.place(id, to);
-            Step::Events
-        } else if kind == ReaderKind::Hints {
-            self.place(id, end);
-            Step::Head(end)
-        } else if at.seq > end.seq {
-            self.step_ahead(id, at, now)
-        } else if end.seq - at.seq > self.limits.replay_events {
-            self.resync(id, ResyncReason::TooFar)
-        } else {
-            self.step_page(id, at, budget, into)
-        }
-    }
-
-    fn step_live(&mut self, id: ReaderId) -> Step {
-        self.place(id, self.position());
-        let Some(reader) = self.readers.get_mut(id) else { return Step::Nothing };
-        match self.presence {
-            Some(now) if reader.presence != Some(now) => {
-                Step::Presence { told: reader.presence.replace(now), now }
-            }
-            Some(_) | None => {
-                self.readers.push(self.idle, id.index());
-                Step::Nothing
-            }
-        }
-    }
-
-    /// A reader ahead of the Follower waits for it. One read of the log, asked for after it came, serves everybody who
-    /// is ahead: either the log ends before their seq, or the Follower is about to get there.
-    fn step_ahead(&mut self, id: ReaderId, at: Cursor, now: Instant) -> Step {
-        let since = self.wait_since(id);
-        match self.follower.answered().filter(|answered| answered.ticket > since) {
-            Some(answered) if answered.head.seq < at.seq => return self.resync(id, ResyncReason::Ahead),
-            Some(_) => {}
-            None => self.probe_due = self.probe_due.or(Some(now + self.limits.ahead_wait)),
-        }
-        self.set_page(id, None);
-        self.readers.push(self.parked, id.index());
-        Step::Nothing
-    }
-
-    /// A reader that the ring does not serve: the log decides. A page kept from before may give, but only one asked for
-    /// since may convict.
-    fn step_page(&mut self, id: ReaderId, at: Cursor, budget: Budget, into: &mut Vec<Entry<E>>) -> Step {
-        let (number, cut) = (self.pages.number_of(at.seq), self.position().seq);
-        let since = self.wait_since(id);
-        self.set_page(id, Some(number));
-        let (look, asked) = self.pages.look(number, at, cut);
-        match look {
-            Look::Serves => {
-                let to = take(self.pages.after(number, at.seq, cut), budget, into).unwrap_or(at);
-                self.advance(id, to);
-                return Step::Events;
-            }
-            Look::Contradicts if asked > since => return self.resync(id, ResyncReason::OtherLog),
-            Look::EndsBefore if asked > since => return self.resync(id, ResyncReason::Ahead),
-            Look::EndsThere if asked > since => self.dispute(id),
-            Look::Missing | Look::Contradicts | Look::EndsBefore | Look::EndsThere => {
-                if let Some(waiters) = self.pages.want(number) {
-                    self.readers.push(waiters, id.index());
-                }
-            }
-        }
-        Step::Nothing
-    }
-
-    /// The log agrees with the reader and has no more, so it is the Follower that is in doubt.
-    fn dispute(&mut self, id: ReaderId) {
-        self.follower.suspect();
-        self.place(id, self.readers.get(id).map_or(self.position(), |reader| reader.position));
-        self.readers.push(self.parked, id.index());
-    }
-
-    fn resync(&mut self, id: ReaderId, reason: ResyncReason) -> Step {
-        let cursor = self.position();
-        self.place(id, cursor);
-        Step::Resync { cursor, reason }
-    }
-
-    /// The reader stands there now, and waits for nothing.
-    fn place(&mut self, id: ReaderId, position: Cursor) {
-        self.advance(id, position);
-        self.set_page(id, None);
-    }
-
-    /// The same, but it goes on with the page it is taking, if that has more for it.
-    fn advance(&mut self, id: ReaderId, position: Cursor) {
-        let number = self.pages.number_of(position.seq);
-        let Some(reader) = self.readers.get_mut(id) else { return };
-        reader.position = position;
-        reader.since = None;
-        if reader.page.is_some_and(|page| page != number) {
-            self.set_page(id, None);
-        }
-    }
-
-    fn wait_since(&mut self, id: ReaderId) -> u64 {
-        let asks = self.asks;
-        self.readers.get_mut(id).map_or(asks, |reader| *reader.since.get_or_insert(asks))
-    }
-
     fn set_page(&mut self, id: ReaderId, page: Option<u64>) {
         let Some(reader) = self.readers.get_mut(id) else { return };
         let before = std::mem::replace(&mut reader.page, page);
@@ -383,7 +251,9 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             self.readers.iter_mut().for_each(|reader| reader.page = None);
             self.pages.clear(&mut self.readers, self.woken);
         }
-        self.readers.append(self.parked, self.woken);
+        if self.follower.answered().is_some_and(|answered| answered.ticket == ticket) {
+            self.unpark();
+        }
         self.moved(before);
     }
 
@@ -391,27 +261,16 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
     fn moved(&mut self, before: Cursor) {
         if self.position() != before {
             self.readers.append(self.idle, self.woken);
-            self.readers.append(self.parked, self.woken);
+            if self.position().seq >= self.parked_until {
+                self.unpark();
+            }
         }
     }
-}
 
-/// Takes from the events as many as the budget allows; says where that leads.
-fn take<'a, E: Weigh + Clone + 'a>(
-    events: impl Iterator<Item = &'a Entry<E>>,
-    budget: Budget,
-    into: &mut Vec<Entry<E>>,
-) -> Option<Cursor> {
-    let (mut bytes, mut last) = (0, None);
-    for (entry, nth) in events.zip(0..) {
-        bytes += entry.event.bytes();
-        if nth > 0 && (nth >= budget.events || bytes > budget.bytes) {
-            break;
-        }
-        last = Some(entry.cursor);
-        into.push(entry.clone());
+    fn unpark(&mut self) {
+        self.parked_until = Seq::MAX;
+        self.readers.append(self.parked, self.woken);
     }
-    last
 }
 
 /// Whether the log has other events than the ring where they overlap.

@@ -62,6 +62,8 @@ pub struct Follower<E> {
     pending: BTreeMap<Seq, Hint<E>>,
     want: Seq,
     due: Option<Instant>,
+    /// The last cursor heard of that is ahead: compared once the position has got there.
+    foretold: Option<Cursor>,
     is_suspect: bool,
     reading: Option<Asked>,
     answered: Option<Answered>,
@@ -78,6 +80,8 @@ struct Asked {
     from: Cursor,
     /// The highest seq heard of since asking.
     heard: Seq,
+    /// What was foretold before asking: the answer is news of later.
+    foretold: Option<Cursor>,
     is_suspect_again: bool,
 }
 
@@ -96,6 +100,7 @@ impl<E: Weigh + Clone> Follower<E> {
             pending: BTreeMap::new(),
             want: position.seq,
             due: None,
+            foretold: None,
             is_suspect: false,
             reading: None,
             answered: None,
@@ -150,7 +155,7 @@ impl<E: Weigh + Clone> Follower<E> {
     /// Takes what a link or a probe says the log's head is.
     pub fn head(&mut self, head: Cursor, now: Instant) {
         if head.seq > self.position().seq {
-            self.miss(head.seq, now);
+            self.miss(head, now);
         } else if !self.ring.holds(head) {
             self.suspect();
         }
@@ -163,7 +168,8 @@ impl<E: Weigh + Clone> Follower<E> {
             return None;
         }
         let from = self.position();
-        self.reading = Some(Asked { ticket, from, heard: 0, is_suspect_again: false });
+        self.reading =
+            Some(Asked { ticket, from, heard: 0, foretold: self.foretold.take(), is_suspect_again: false });
         self.counters.reads += 1;
         Some(from.seq)
     }
@@ -228,22 +234,23 @@ impl<E: Weigh + Clone> Follower<E> {
 
     /// A hint from beyond a gap: the lowest few are kept, the rest is remembered as wanted.
     fn hold(&mut self, hint: Hint<E>, now: Instant) {
-        let seq = hint.entry.cursor.seq;
-        self.pending.insert(seq, hint);
+        let cursor = hint.entry.cursor;
+        self.pending.insert(cursor.seq, hint);
         if self.pending.len() > self.limits.pending_events {
             self.pending.pop_last();
         }
-        self.miss(seq, now + self.limits.gap_wait);
+        self.miss(cursor, now + self.limits.gap_wait);
     }
 
-    fn miss(&mut self, seq: Seq, due: Instant) {
+    fn miss(&mut self, ahead: Cursor, due: Instant) {
         if self.due.is_none() {
             self.counters.gaps_found += 1;
         }
-        self.want = self.want.max(seq);
+        self.want = self.want.max(ahead.seq);
+        self.foretold = Some(ahead);
         self.due = Some(self.due.map_or(due, |other| other.min(due)));
         if let Some(asked) = &mut self.reading {
-            asked.heard = asked.heard.max(seq);
+            asked.heard = asked.heard.max(ahead.seq);
         }
     }
 
@@ -272,6 +279,11 @@ impl<E: Weigh + Clone> Follower<E> {
 
     /// Closes the gap if all that is wanted is there; else asks at `due`.
     fn settle(&mut self, healer: Healer, due: Instant) {
+        if let Some(foretold) = self.foretold.take_if(|foretold| foretold.seq <= self.ring.end().seq)
+            && !self.ring.holds(foretold)
+        {
+            self.suspect();
+        }
         if self.want > self.position().seq {
             self.due = Some(due);
         } else if self.due.take().is_some() {
@@ -365,6 +377,7 @@ impl<E: Weigh + Clone> Follower<E> {
     fn read_failed(&mut self, asked: &Asked, now: Instant) {
         self.counters.reads_failed += 1;
         self.is_suspect |= asked.is_suspect_again;
+        self.foretold = self.foretold.or(asked.foretold);
         self.retry.failed(now);
     }
 }

@@ -15,7 +15,7 @@ mod readers;
 mod retry;
 pub mod ring;
 
-pub use audience::{Audience, Budget, Step};
+pub use audience::{Audience, Budget, Step, Verdict};
 pub use cursor::{Check, Cursor, NotACursor, Seq};
 pub use follower::{Change, Counters, Follower};
 pub use limits::Limits;
