@@ -6,6 +6,7 @@
 use std::{fmt, sync::Arc};
 
 use parlour_feed::cursor::Seq;
+use uuid::Uuid;
 
 use super::{Invalid, ids::UserId};
 
@@ -85,6 +86,11 @@ impl RequestKey {
         is_valid
             .then(|| Self(text.into()))
             .ok_or_else(|| Invalid::field(field, "a key is 1 to 64 printable ASCII characters"))
+    }
+
+    /// Makes one for a request that came without.
+    pub fn generate() -> Self {
+        Self(Uuid::new_v4().simple().to_string().into())
     }
 
     /// Takes a key that was valid when it was stored.

@@ -8,8 +8,9 @@ use prost_types::Timestamp;
 
 use crate::domain::{
     event::{Body, Event},
+    ids::RoomId,
     message::{Message, User},
-    room::{Room, Visibility},
+    room::{Room, RoomName, Visibility},
 };
 
 /// A time in microseconds since 1970.
@@ -35,17 +36,17 @@ pub fn message(message: &Message) -> v1::Message {
     }
 }
 
-/// An event of `room`.
-pub fn event(room: &Room, event: &Event) -> v1::Event {
+/// An event of the room of that id and name.
+pub fn event(id: &RoomId, name: &RoomName, event: &Event) -> v1::Event {
     v1::Event {
-        room: room.name.as_str().to_owned(),
+        room: name.as_str().to_owned(),
         seq: event.seq,
-        cursor: event.cursor(&room.id).to_string(),
-        kind: Some(kind(room, event)),
+        cursor: event.cursor(id).to_string(),
+        kind: Some(kind(id, event)),
     }
 }
 
-fn kind(room: &Room, event: &Event) -> v1::event::Kind {
+fn kind(id: &RoomId, event: &Event) -> v1::event::Kind {
     match &event.body {
         Body::Message { .. } => {
             v1::event::Kind::Message(v1::MessagePosted { data: event.message().as_ref().map(message) })
@@ -54,10 +55,10 @@ fn kind(room: &Room, event: &Event) -> v1::event::Kind {
             data: Some(v1::RoomChange {
                 user: Some(user(&event.actor)),
                 info: Some(v1::RoomInfo {
-                    id: room.id.as_str().to_owned(),
+                    id: id.as_str().to_owned(),
                     title: title.clone(),
                     topic: topic.clone(),
-                    visibility: visibility(room.visibility).into(), // no event changes it
+                    visibility: visibility(Visibility::Public).into(), // every room is, so far
                     archived: *archived,
                 }),
                 created_at: Some(timestamp(event.created_at)),

@@ -1,0 +1,31 @@
+//! Every metric of the room service.
+//!
+//! Owns their names and what they mean. Promises that each is described and that labels are closed sets. Never counts:
+//! that is done where things happen.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Describes all of them; to be called after the recorder stands.
+pub fn describe() {
+    describe_gauge!("parlour_room_live_rooms", "Rooms in memory.");
+    describe_counter!("parlour_room_messages_appended_total", "Messages committed, repeats aside.");
+    describe_counter!("parlour_room_relay_events_total", "Events handed to gateways, once a gateway.");
+    describe_counter!(
+        "parlour_room_slow_consumers_total",
+        "Streams ended because their peer took nothing for too long."
+    );
+    describe_counter!(
+        "parlour_room_gaps_total",
+        "Gaps found in rooms' feeds, by outcome: found, healed_by_link, healed_by_log, dissolved."
+    );
+    describe_histogram!(
+        "parlour_room_append_duration_seconds",
+        Unit::Seconds,
+        "From a draft's arrival at its writer to its commit."
+    );
+    describe_histogram!(
+        "parlour_room_fanout_duration_seconds",
+        Unit::Seconds,
+        "From an event's commit to its leaving for a reader's stream."
+    );
+}
