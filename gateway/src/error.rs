@@ -52,8 +52,8 @@ pub enum Error {
     #[error("the body must be of type application/json")]
     NotJson,
     /// A body is too large.
-    #[error("the body may have {0} bytes")]
-    TooLarge(usize),
+    #[error("the body is too large")]
+    TooLarge,
     /// A request took too long to arrive.
     #[error("the request took too long to arrive")]
     TooSlow,
@@ -165,7 +165,7 @@ impl Error {
             Self::Invalid { .. } => (ErrorKind::InvalidArgument, "INVALID_FIELD"),
             Self::NotAnObject => (ErrorKind::InvalidArgument, "INVALID_FRAME"),
             Self::NotJson => (ErrorKind::UnsupportedMedia, "INVALID_FRAME"),
-            Self::TooLarge(_) => (ErrorKind::TooLarge, "TOO_LARGE"),
+            Self::TooLarge => (ErrorKind::TooLarge, "TOO_LARGE"),
             Self::TooSlow => (ErrorKind::TooSlow, "TOO_SLOW"),
             Self::NotAnUpgrade(_) => (ErrorKind::UpgradeRequired, "UPGRADE_REQUIRED"),
             Self::NotFound => (ErrorKind::NotFound, "NOT_FOUND"),
@@ -190,6 +190,16 @@ impl Error {
             Self::Missing(field) | Self::Invalid { field, .. } => Some(field),
             _ => None,
         }
+    }
+
+    /// Names a field of the contract as this border names it.
+    pub fn naming(mut self, theirs: &str, ours: &str) -> Self {
+        if let Self::Refused(refusal) = &mut self
+            && refusal.field.as_deref() == Some(theirs)
+        {
+            refusal.field = Some(ours.to_owned());
+        }
+        self
     }
 
     /// How long to wait, where waiting helps.

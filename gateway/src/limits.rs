@@ -32,18 +32,23 @@ pub const BACKOFF_LEAST: Duration = Duration::from_millis(50);
 /// The longest delay before a request to the room service is tried again.
 pub const BACKOFF_GREATEST: Duration = Duration::from_millis(500);
 
-/// How long the head of an HTTP request may take to arrive, so that connections cannot be held by dribbling.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the head of an HTTP request may take to arrive, and a connection may idle before it, so that connections
+/// cannot be held by dribbling.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// How large the buffer of an HTTP connection grows, and so a request's head.
 pub const HEAD_BYTES: usize = 16 * 1024;
-/// The largest body of a request to `/api`: the longest content, each character escaped, and its keys.
-pub const BODY_BYTES: usize = 256 * 1024;
+/// What the body of a request to `/api` may have beside its longest text.
+pub const BODY_BYTES: usize = 16 * 1024;
+/// How many bytes JSON needs for one character: an escaped pair of surrogates.
+pub const CHARACTER_BYTES: usize = 12;
 /// How long a body may take to arrive, besides what the room service takes to answer.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many browsers' connections are open at once; more wait to be accepted.
 pub const CONNECTIONS: usize = 100_000;
 /// How long to wait before accepting again when the system refuses another connection.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+/// How long what stands behind the sessions may take to end once they have.
+pub const BEHIND_END: Duration = Duration::from_secs(2);
 
 /// The bounds that settings change.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +73,13 @@ pub struct Limits {
     pub ring_events: usize,
     /// Up to how many people in a room presence names them.
     pub presence_names: usize,
+}
+
+impl Limits {
+    /// The largest body of a request to `/api`, in bytes: the longest message fits, however it is escaped.
+    pub fn body_bytes(&self) -> usize {
+        BODY_BYTES + CHARACTER_BYTES * self.content_chars
+    }
 }
 
 impl Default for Limits {

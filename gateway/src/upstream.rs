@@ -81,15 +81,16 @@ impl Upstream {
     ///
     /// # Errors
     /// What the room service answers, or `UNAVAILABLE` when nobody did.
-    pub async fn unary<T, F>(&self, mut call: impl FnMut(Client) -> F) -> Result<T, Status>
+    pub async fn unary<M, T, F>(&self, message: M, mut call: impl FnMut(Client, M) -> F) -> Result<T, Status>
     where
+        M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let mut last = None;
         let tries = async {
             let mut backoff = Backoff::new(limits::BACKOFF_LEAST, limits::BACKOFF_GREATEST);
             loop {
-                match call(self.client()).await {
+                match call(self.client(), message.clone()).await {
                     Err(status) if is_of_the_link(&status) => last = Some(status),
                     answer => return answer,
                 }
@@ -140,7 +141,8 @@ fn bearer(token: &Secret) -> Result<MetadataValue<Ascii>, UpstreamError> {
 
 /// Whether the link says this rather than the room service, whose own refusals carry details.
 fn is_of_the_link(status: &Status) -> bool {
-    status.code() == Code::Unavailable && status.details().is_empty()
+    let is_torn = std::error::Error::source(status).is_some();
+    status.details().is_empty() && (status.code() == Code::Unavailable || is_torn)
 }
 
 fn endpoint(url: &Uri) -> Endpoint {

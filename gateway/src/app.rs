@@ -1,0 +1,134 @@
+//! The gateway as a whole.
+//!
+//! Owns the order in which it is built and in which it ends. Promises that `build` leaves a gateway that can be reached,
+//! and that `run` ends within the drain's deadline (P10). Never reads the environment.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, routing::MethodRouter};
+use parlour_chassis::{admin, tasks::Tasks, telemetry};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    http::{self, Origins},
+    limits, metrics,
+    upstream::{Upstream, UpstreamError},
+};
+
+/// Why the gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be bound.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no way to the room service.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}
+
+/// A gateway that is bound.
+pub struct App {
+    browsers: TcpListener,
+    admin: Option<TcpListener>,
+    addrs: Addrs,
+    router: Router,
+    /// Connections and sessions: what a drain waits for.
+    sessions: Tasks,
+    drain: Duration,
+}
+
+/// Where it is reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Addrs {
+    /// Pages, `/chat` and `/api`.
+    pub gateway: SocketAddr,
+    /// The admin port, where it has one of its own.
+    pub admin: Option<SocketAddr>,
+}
+
+impl App {
+    /// Binds the ports. The room service need not be there yet.
+    ///
+    /// # Errors
+    /// A sentence: a port cannot be bound, or there is no way to the room service.
+    pub async fn build(config: Config) -> Result<Self, StartError> {
+        // The registry first: what is described before it stands is lost.
+        telemetry::metrics();
+        metrics::describe();
+        let (browsers, gateway) = bind(config.listen).await?;
+        let (admin, admin_address) = match config.admin_listen {
+            Some(address) => {
+                bind(address).await.map(|(listener, address)| (Some(listener), Some(address)))?
+            }
+            None => (None, None),
+        };
+        let token = config.service_token.as_ref();
+        let upstream = Upstream::connect_lazy(&config.room_urls, token, config.limits.request)?;
+        let sessions = Tasks::new();
+        let origins = Origins::new(config.allowed_origins, gateway);
+        let router = http::router(upstream, origins, &config.limits, MethodRouter::new());
+        let addrs = Addrs { gateway, admin: admin_address };
+        Ok(Self { browsers, admin, addrs, router, sessions, drain: config.drain })
+    }
+
+    /// Where it is reached.
+    pub fn addrs(&self) -> Addrs {
+        self.addrs
+    }
+
+    /// Whether it is ready, for whoever serves the admin port.
+    pub fn readiness(&self) -> admin::Readiness {
+        let drain = self.sessions.drain().clone();
+        Arc::new(move || if drain.is_cancelled() { Err("draining".to_owned()) } else { Ok(()) })
+    }
+
+    /// Serves until `stop`, then drains: unready, nothing more is accepted, sessions are told to return and all are
+    /// ended at the deadline. The admin port answers until the end.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let behind = Tasks::new();
+        telemetry::keep_up(&behind);
+        self.serve_admin(&behind);
+        let Self { browsers, router, sessions, drain, .. } = self;
+        let accepting = http::serve(browsers, router, &sessions);
+        let draining = async {
+            stop.cancelled().await;
+            let start = Instant::now();
+            let open = sessions.len();
+            tracing::info!(sessions = open, "draining");
+            if !sessions.finish(drain).await {
+                tracing::warn!("some sessions were ended at the drain's deadline");
+            }
+            tracing::info!(duration_ms = start.elapsed().as_secs_f64() * 1e3, "drained");
+        };
+        tokio::join!(accepting, draining);
+        behind.finish(limits::BEHIND_END).await;
+    }
+
+    fn serve_admin(&mut self, behind: &Tasks) {
+        let Some(listener) = self.admin.take() else { return };
+        let served = admin::serve(listener, self.readiness(), behind.drain().clone());
+        behind.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the admin port failed");
+            }
+        });
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let refused = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}
