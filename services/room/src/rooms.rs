@@ -67,6 +67,13 @@ pub struct Place {
     pub name: RoomName,
 }
 
+impl Place {
+    /// That of a room.
+    pub fn of(room: &Room) -> Self {
+        Self { id: room.id.clone(), name: room.name.clone() }
+    }
+}
+
 /// What is to change of a room; `None` leaves it as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
@@ -210,8 +217,7 @@ impl Rooms {
         if let Some(place) = self.0.hub.known(room) {
             return Ok(place);
         }
-        let Room { id, name, .. } = self.get(room).await?;
-        let place = Place { id, name };
+        let place = Place::of(&self.get(room).await?);
         self.0.hub.remember(&place);
         Ok(place)
     }

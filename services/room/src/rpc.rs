@@ -4,11 +4,13 @@
 //! reflection and health. Never decides what a room allows.
 
 pub mod convert;
+pub mod relay;
 pub mod status;
 
 mod caller;
 mod page_token;
 mod room_service;
+mod stream;
 
 use std::time::Duration;
 

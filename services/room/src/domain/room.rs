@@ -3,7 +3,7 @@
 //! Owns a room's shape and what makes its name, title and topic valid. Promises that a `RoomName` is a slug. Never
 //! holds who is in it.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 use parlour_feed::cursor::{Check, Cursor, Seq};
 
@@ -41,6 +41,12 @@ impl RoomName {
 
     /// Its text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for RoomName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -1,0 +1,356 @@
+//! The rooms a relay follows.
+//!
+//! Owns each from `follow` to `unfollow`: its loading, its roster, its reader, and the joins that wait. Promises that
+//! `following` comes after the `gone` of the roster and before any `joined`, that a joiner is told of itself before its
+//! `joined`, and that what a roster does not name has left. Never reads the log.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parlour_feed::{Cursor, ReaderId, ReaderKind};
+use parlour_proto::v1::{self, relay_frame::Frame as Down};
+
+use super::{
+    desk::{Desk, Done, id},
+    frames,
+};
+use crate::{
+    domain::{ids::SessionId, message::User, room::RoomName},
+    error::Error,
+    hub::{
+        live::{Admission, Live, Named},
+        presence::Update,
+        room::LiveRoom,
+        signal::{Key, Waker},
+    },
+    rooms::RoomRef,
+};
+
+/// Joins that wait for one room to be loaded; the next is refused.
+const WAITING: usize = 16_384;
+/// How long to wait before a room that could not be loaded is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// A room that a relay follows.
+pub(super) struct Followed {
+    pub(super) name: RoomName,
+    pub(super) state: State,
+}
+
+pub(super) enum State {
+    /// Its live room is asked for.
+    Loading(Loading),
+    /// It is read.
+    Ready(Ready),
+}
+
+#[derive(Default)]
+pub(super) struct Loading {
+    follow: v1::Follow,
+    joins: VecDeque<v1::SessionJoin>,
+}
+
+pub(super) struct Ready {
+    pub(super) room: Arc<LiveRoom>,
+    pub(super) reader: ReaderId,
+    /// The version of presence the relay knows.
+    pub(super) told: u64,
+    /// Who is admitted, and from which version of presence on it may be told so.
+    joins: VecDeque<(SessionId, u64, Down)>,
+}
+
+impl Ready {
+    /// The joins that may be told now.
+    pub(super) fn released(&mut self) -> Vec<Down> {
+        let told = self.told;
+        let mut released = Vec::new();
+        let waiting = std::mem::take(&mut self.joins);
+        for (session, needs, frame) in waiting {
+            if needs <= told {
+                released.push(frame);
+            } else {
+                self.joins.push_back((session, needs, frame));
+            }
+        }
+        released
+    }
+}
+
+impl Followed {
+    /// A session has left or closed: it waits for nothing here.
+    pub(super) fn forget(&mut self, session: SessionId) {
+        let is_it = |bytes: &[u8]| bytes == session.as_bytes();
+        match &mut self.state {
+            State::Loading(loading) => {
+                loading.joins.retain(|join| !is_it(&join.session));
+                loading.follow.admitted.retain(|entry| !is_it(&entry.session));
+                loading.follow.joining.retain(|joining| !is_it(joining));
+            }
+            State::Ready(ready) => ready.joins.retain(|(waiting, ..)| *waiting != session),
+        }
+    }
+}
+
+impl Desk {
+    /// Follows a room, from its first session or after a re-attach.
+    pub(super) fn follow(&mut self, follow: v1::Follow) {
+        let Ok(name) = RoomName::parse(&follow.room) else { return };
+        let key = self.key_of(&name);
+        let loading = Loading { follow, joins: VecDeque::new() };
+        match self.followed.get_mut(&key).map(|followed| &mut followed.state) {
+            Some(State::Loading(before)) => {
+                before.follow = loading.follow;
+                return;
+            }
+            Some(State::Ready(ready)) => {
+                ready.room.with(|live, now| live.part(ready.reader, now)); // once more: from the beginning
+            }
+            None => {}
+        }
+        self.followed.insert(key, Followed { name: name.clone(), state: State::Loading(loading) });
+        self.load(key, name, Duration::ZERO);
+    }
+
+    /// Follows a room no longer.
+    pub(super) fn unfollow(&mut self, room: &str) {
+        let Some(key) = self.names.remove(room) else { return };
+        let sessions = self.sessions.leave_all(key);
+        match self.followed.remove(&key).map(|followed| followed.state) {
+            Some(State::Ready(ready)) => ready.room.with(|live, now| {
+                live.part(ready.reader, now);
+                for session in sessions {
+                    live.leave(session, self.owner, now);
+                }
+            }),
+            Some(State::Loading(loading)) => self.refuse(loading.joins, || Error::Busy),
+            None => {}
+        }
+    }
+
+    /// Takes a join; one of a room that is not followed begins to follow it.
+    pub(super) fn join(&mut self, join: v1::SessionJoin) -> Result<(), &'static str> {
+        let session = id(&join.session)?;
+        let name = match RoomRef::parse(&join.room) {
+            Ok(RoomRef::Name(name)) => name,
+            Ok(RoomRef::Id(_)) => return Err("a relay names rooms by their names"),
+            Err(refused) => {
+                self.say(frames::answer(session, join.request, Err(refused)));
+                return Ok(());
+            }
+        };
+        if !self.names.contains_key(&name) {
+            self.follow(v1::Follow { room: join.room.clone(), ..v1::Follow::default() });
+        }
+        let key = self.key_of(&name);
+        match self.followed.get_mut(&key).map(|followed| &mut followed.state) {
+            Some(State::Loading(loading)) if loading.joins.len() < WAITING => loading.joins.push_back(join),
+            Some(State::Ready(_)) => self.admit(key, session, &join),
+            Some(State::Loading(_)) | None => {
+                self.say(frames::answer(session, join.request, Err(Error::Busy)));
+            }
+        }
+        Ok(())
+    }
+
+    /// A session leaves a room at once.
+    pub(super) fn leave(&mut self, session: SessionId, room: &str) {
+        let Some(key) = self.names.get(room).copied() else { return };
+        if let Some(open) = self.sessions.get_mut(session) {
+            open.rooms.remove(&key);
+        }
+        if let Some(followed) = self.followed.get_mut(&key) {
+            followed.forget(session);
+        }
+        if let Some(room) = self.ready(key) {
+            room.with(|live, now| live.leave(session, self.owner, now));
+        }
+    }
+
+    /// A room was loaded, or was not.
+    pub(super) fn loaded(&mut self, key: Key, loaded: Result<Arc<LiveRoom>, Error>) {
+        let Some(followed) = self.followed.get_mut(&key) else { return }; // unfollowed meanwhile
+        let name = followed.name.clone();
+        let State::Loading(loading) = &mut followed.state else { return };
+        let (follow, joins) = match loaded {
+            Ok(room) => return self.begin(key, name, &room),
+            Err(Error::RoomNotFound) => {
+                let loading = std::mem::take(loading);
+                self.followed.remove(&key);
+                self.names.remove(&name);
+                (loading.follow, loading.joins)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a room could not be loaded for a relay");
+                let joins = std::mem::take(&mut loading.joins);
+                self.load(key, name, RETRY);
+                return self.refuse(joins, || Error::Busy);
+            }
+        };
+        for session in follow.admitted.iter().filter_map(|entry| id(&entry.session).ok()) {
+            self.say(frames::gone(session, &name, Error::RoomNotFound.reason()));
+        }
+        self.refuse(joins, || Error::RoomNotFound);
+    }
+
+    /// Begins to read a loaded room: the roster, then `following`, then the joins that waited.
+    fn begin(&mut self, key: Key, name: RoomName, room: &Arc<LiveRoom>) {
+        let Some(State::Loading(loading)) = self.followed.get_mut(&key).map(|followed| &mut followed.state)
+        else {
+            return;
+        };
+        let Loading { follow, joins } = std::mem::take(loading);
+        let named = self.roster(key, &name, &follow);
+        let (owner, waker) = (self.owner, Waker::new(&self.signal, key));
+        let names = self.rooms.settings().presence_names;
+        let begun = room.enter(|live, now| {
+            live.roster(owner, named, now);
+            start(live, &follow, waker, names, now)
+        });
+        let Some(Begun { reader, position, update, info }) = begun else {
+            // it left memory in between: load it again, with everything
+            if let Some(State::Loading(loading)) =
+                self.followed.get_mut(&key).map(|followed| &mut followed.state)
+            {
+                *loading = Loading { follow, joins };
+            }
+            return self.load(key, name, Duration::ZERO);
+        };
+        let presence = frames::presence(&name, &update);
+        let following = v1::Following {
+            room: name.to_string(),
+            info: Some(info),
+            position: position.to_string(),
+            presence,
+        };
+        let ready = Ready { room: Arc::clone(room), reader, told: update.version, joins: VecDeque::new() };
+        if let Some(followed) = self.followed.get_mut(&key) {
+            followed.state = State::Ready(ready);
+        }
+        self.say(Down::Following(following));
+        for join in joins {
+            if let Ok(session) = id(&join.session) {
+                self.admit(key, session, &join);
+            }
+        }
+    }
+
+    /// What a roster names; sessions that are not open on this stream are told that they are gone.
+    fn roster(&mut self, key: Key, name: &RoomName, follow: &v1::Follow) -> Vec<Named> {
+        let mut named = Vec::new();
+        for entry in &follow.admitted {
+            let Ok(session) = id(&entry.session) else { continue };
+            match self.sessions.user(&self.auth, session, &entry.name) {
+                Ok(user) => {
+                    if let Some(open) = self.sessions.get_mut(session) {
+                        open.rooms.insert(key);
+                    }
+                    named.extend((!entry.monitor).then_some(Named::Present(session, user)));
+                }
+                Err(refused) => self.say(frames::gone(session, name, refused.reason())),
+            }
+        }
+        for entry in &follow.closing {
+            let Ok(session) = id(&entry.session) else { continue };
+            let user = self.sessions.user(&self.auth, session, &entry.name).ok();
+            named.push(Named::Closing(session, user, Duration::from_millis(entry.grace_ms.into())));
+        }
+        let joining = follow.joining.iter().filter_map(|session| id(session).ok());
+        named.extend(joining.map(Named::Joining));
+        named
+    }
+
+    /// Admits a session to a room that is read, or refuses it.
+    fn admit(&mut self, key: Key, session: SessionId, join: &v1::SessionJoin) {
+        let admitted = self.admission(key, session, join);
+        let Some(Followed { name, state: State::Ready(ready) }) = self.followed.get_mut(&key) else { return };
+        match admitted {
+            Ok((user, admission)) => {
+                let frame = frames::joined(session, join.request, name, admission.as_of, &user);
+                if let Some(open) = self.sessions.get_mut(session) {
+                    open.rooms.insert(key);
+                }
+                if admission.presence <= ready.told {
+                    self.say(frame);
+                } else {
+                    ready.joins.push_back((session, admission.presence, frame));
+                }
+            }
+            Err(refused) => {
+                ready.room.with(|live, now| live.leave(session, self.owner, now));
+                self.say(frames::answer(session, join.request, Err(refused)));
+            }
+        }
+    }
+
+    fn admission(
+        &mut self,
+        key: Key,
+        session: SessionId,
+        join: &v1::SessionJoin,
+    ) -> Result<(User, Admission), Error> {
+        let user = self.sessions.user(&self.auth, session, &join.name)?;
+        let is_in = self.sessions.get_mut(session).is_some_and(|open| open.rooms.contains(&key));
+        let room = self.ready(key).ok_or(Error::Busy)?;
+        let owner = self.owner;
+        let admission = room.with(|live, now| {
+            if live.room().archived && !is_in {
+                return Err(Error::RoomArchived);
+            }
+            if join.monitor {
+                return Ok(live.monitor(session, owner, now));
+            }
+            live.enter(session, user.clone(), owner, now).ok_or(Error::Busy) // a newer stream has it
+        })?;
+        Ok((user, admission))
+    }
+
+    fn refuse(&mut self, joins: VecDeque<v1::SessionJoin>, why: impl Fn() -> Error) {
+        for join in joins {
+            if let Ok(session) = id(&join.session) {
+                self.say(frames::answer(session, join.request, Err(why())));
+            }
+        }
+    }
+
+    fn load(&mut self, key: Key, name: RoomName, wait: Duration) {
+        let hub = self.rooms.hub().clone();
+        self.work.push(Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            Done::Loaded(key, hub.load(&RoomRef::Name(name)).await)
+        }));
+    }
+
+    fn key_of(&mut self, name: &RoomName) -> Key {
+        if let Some(key) = self.names.get(name) {
+            return *key;
+        }
+        let key = self.next_key;
+        self.next_key = self.next_key.wrapping_add(1);
+        self.names.insert(name.clone(), key);
+        key
+    }
+}
+
+/// What a reader begins with.
+struct Begun {
+    reader: ReaderId,
+    position: Cursor,
+    update: Update,
+    info: v1::RoomInfo,
+}
+
+/// Begins to read at the position given, if what follows it is at hand; else where the room stands. A position that
+/// says otherwise than this hop is a suspicion for the log to decide.
+fn start(live: &mut Live<Waker>, follow: &v1::Follow, waker: Waker, names: usize, now: Instant) -> Begun {
+    let given = follow.position.parse::<Cursor>().ok();
+    if let Some(given) = given {
+        live.head(given, now);
+    }
+    let position = given.filter(|given| live.holds(*given)).unwrap_or_else(|| live.position());
+    let reader = live.join(ReaderKind::Hints, Some(position), waker);
+    let update = live.presence(reader, None, names, now);
+    Begun { reader, position, update, info: super::super::convert::room_info(live.room()) }
+}

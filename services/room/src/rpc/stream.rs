@@ -1,0 +1,92 @@
+//! The two streams' way out.
+//!
+//! Owns the short bounded channel from a stream's task to tonic, and how the stream ends. Promises that backpressure is
+//! real (P8): a peer that takes nothing fills the channel and its task sees it; and that the last thing a peer hears is
+//! why. Never queues without a bound.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures_util::Stream;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+/// Responses between a stream's task and its socket.
+const CHANNEL: usize = 4;
+
+/// What a stream answers, until its task ends it.
+#[derive(Debug)]
+pub struct Responses<T> {
+    responses: mpsc::Receiver<T>,
+    ending: Arc<Mutex<Option<Status>>>,
+}
+
+/// The task's end.
+#[derive(Debug)]
+pub(super) struct Outgoing<T> {
+    responses_tx: mpsc::Sender<T>,
+    ending: Arc<Mutex<Option<Status>>>,
+    waiting_since: Option<Instant>,
+}
+
+/// Makes both ends.
+pub(super) fn outgoing<T>() -> (Outgoing<T>, Responses<T>) {
+    let (responses_tx, responses) = mpsc::channel(CHANNEL);
+    let ending = Arc::new(Mutex::new(None));
+    let out = Outgoing { responses_tx, ending: Arc::clone(&ending), waiting_since: None };
+    (out, Responses { responses, ending })
+}
+
+impl<T> Outgoing<T> {
+    /// Waits for room for one response. Cancel-safe; `None` once nobody takes them any more.
+    pub(super) async fn room(&self) -> Option<mpsc::OwnedPermit<T>> {
+        self.responses_tx.clone().reserve_owned().await.ok()
+    }
+
+    /// Notes whether there is something to send, before waiting for room.
+    pub(super) fn note(&mut self, has_something: bool, now: Instant) {
+        match (has_something, self.waiting_since) {
+            (true, None) => self.waiting_since = Some(now),
+            (false, Some(_)) => self.waiting_since = None,
+            _ => {}
+        }
+    }
+
+    /// Notes that there was room.
+    pub(super) fn moved(&mut self) {
+        self.waiting_since = None;
+    }
+
+    /// When the peer will have taken nothing for `limit`.
+    pub(super) fn stalls_at(&self, limit: Duration) -> Option<Instant> {
+        self.waiting_since.map(|since| since + limit)
+    }
+
+    /// Ends the stream with that status, after what is on its way.
+    pub(super) fn end(self, status: Status) {
+        *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+    }
+}
+
+impl<T> Stream for Responses<T> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.responses.poll_recv(cx).map(|response| match response {
+            Some(response) => Some(Ok(response)),
+            None => self.ending.lock().unwrap_or_else(PoisonError::into_inner).take().map(Err),
+        })
+    }
+}
+
+/// Sleeps until then, or for ever.
+pub(super) async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
