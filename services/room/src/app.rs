@@ -75,7 +75,7 @@ impl App {
         let rooms = Rooms::build(Arc::clone(&store), config.settings, &tasks, &writers);
         let credential = ServiceCredential::new(config.service_token.as_ref().map(|token| token.expose()));
         let health = HealthReporter::new();
-        let routes = rpc::routes(Service::new(rooms, auth, credential), health.clone());
+        let routes = rpc::routes(Service::new(rooms, auth, credential, &tasks), health.clone());
         let readiness = Readiness::new(tasks.drain().clone());
         Ok(Self { grpc, admin, routes, store, health, readiness, tasks, writers, drain: config.drain })
     }

@@ -16,7 +16,11 @@ pub fn describe() {
     );
     describe_counter!(
         "parlour_room_gaps_total",
-        "Gaps found in rooms' feeds, by outcome: found, healed_by_link, healed_by_log, dissolved."
+        "Gaps found in rooms' feeds, by outcome: healed_by_link, healed_by_log, dissolved, jumped."
+    );
+    describe_counter!(
+        "parlour_room_unknown_frames_total",
+        "Frames of a kind that is not known here, by stream: relay, chat."
     );
     describe_histogram!(
         "parlour_room_append_duration_seconds",

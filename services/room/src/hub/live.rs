@@ -186,6 +186,11 @@ impl<W: Clone> Live<W> {
         at == self.position() || self.audience.ring().holds(at)
     }
 
+    /// How many readers there are.
+    pub fn readers(&self) -> usize {
+        self.audience.readers()
+    }
+
     /// What the Follower has counted.
     pub fn counters(&self) -> Counters {
         self.audience.counters()

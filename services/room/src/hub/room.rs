@@ -46,12 +46,21 @@ struct State {
     alarm: Option<Instant>,
     /// It has left memory: nobody may enter it.
     is_gone: bool,
+    /// The service drains: the driver ends with the last reader.
+    is_stopping: bool,
 }
 
 impl LiveRoom {
     pub(super) fn new(live: Live<Waker>) -> Self {
         let place = Arc::clone(live.place());
-        let state = State { live, reads: Vec::new(), room_is_stale: true, alarm: None, is_gone: false };
+        let state = State {
+            live,
+            reads: Vec::new(),
+            room_is_stale: true,
+            alarm: None,
+            is_gone: false,
+            is_stopping: false,
+        };
         Self { place, state: Mutex::new(state), driver: Notify::new() }
     }
 
@@ -83,6 +92,13 @@ impl LiveRoom {
         state.is_gone
     }
 
+    /// The service drains; whether nobody reads here any more.
+    fn stop(&self) -> bool {
+        let mut state = self.lock();
+        state.is_stopping = true;
+        state.live.readers() == 0
+    }
+
     /// Does what is due and carries the effects out, with the lock released.
     fn settle(&self, mut state: MutexGuard<'_, State>, now: Instant) {
         let Effects { woken, typing, reads, room_is_stale } = state.live.advance(now);
@@ -93,7 +109,8 @@ impl LiveRoom {
             (due, None) => due.is_some(),
             (None, Some(_)) => false,
         };
-        let is_wanted = is_sooner || state.room_is_stale || !state.reads.is_empty();
+        let is_over = state.is_stopping && state.live.readers() == 0;
+        let is_wanted = is_sooner || is_over || state.room_is_stale || !state.reads.is_empty();
         drop(state);
         for waker in woken {
             waker.wake();
@@ -132,12 +149,15 @@ impl Driver {
         Self { room, hub, store, work: FuturesUnordered::new(), is_asking: false, gaps: Gaps::default() }
     }
 
-    /// Drives the room until it leaves memory or `stop`.
+    /// Drives the room until it leaves memory, or `stop` and its last reader has gone.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
             let alarm = self.begin();
+            if stop.is_cancelled() && self.room.stop() {
+                break;
+            }
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.finish(done),
                 () = self.room.driver.notified() => {}
                 () = sleep_until(alarm) => {

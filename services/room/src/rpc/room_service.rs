@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
+use parlour_chassis::tasks::Tasks;
 use parlour_feed::cursor::Cursor;
 use parlour_proto::v1::{self, room_service_server::RoomService};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{caller, convert, page_token, status};
+use super::{caller, convert, page_token, relay, status};
 use crate::{
     auth::{Auth, ServiceCredential},
     domain::{
@@ -26,12 +27,14 @@ pub struct Service {
     rooms: Rooms,
     auth: Arc<Auth>,
     credential: ServiceCredential,
+    relays: relay::Relays,
 }
 
 impl Service {
-    /// Makes it over the verbs.
-    pub fn new(rooms: Rooms, auth: Arc<Auth>, credential: ServiceCredential) -> Self {
-        Self { rooms, auth, credential }
+    /// Makes it over the verbs; its streams are tasks of `tasks`, whose drain ends them.
+    pub fn new(rooms: Rooms, auth: Arc<Auth>, credential: ServiceCredential, tasks: &Tasks) -> Self {
+        let relays = relay::Relays::new(rooms.clone(), Arc::clone(&auth), tasks.clone());
+        Self { rooms, auth, credential, relays }
     }
 
     fn shown(&self, room: &Room) -> v1::Room {
@@ -106,12 +109,12 @@ impl RoomService for Service {
         Err(Status::unimplemented("this stream is not served yet"))
     }
 
-    type RelayStream = tokio_stream::Empty<Result<v1::RelayResponse, Status>>;
+    type RelayStream = relay::Responses;
 
     async fn relay(&self, request: Request<Streaming<v1::RelayRequest>>) -> Answer<Self::RelayStream> {
         let authorization = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        self.credential.check(authorization).map_err(|error| status::from_error(&error))?;
-        Err(Status::unimplemented("this stream is not served yet"))
+        let checked = self.credential.check(authorization);
+        answer(checked.and_then(|()| self.relays.open(request.into_inner())))
     }
 }
 
