@@ -1,0 +1,132 @@
+// @ts-check
+/**
+ * Where one writes.
+ *
+ * Owns the text being written, one a room, and when others are told that one is typing: at most once a second, and once
+ * when it stops. Promises that a text is not lost by going to another room, and that what is too long is said before it
+ * is sent. Never sends anything itself.
+ */
+
+import { names } from '../format.js';
+import { MOST_DRAFTS } from '../outbox.js';
+import { shown } from '../state.js';
+import { attribute, byId, text } from './dom.js';
+
+/** @import { Intents } from './app.js' */
+/** @import { State } from '../state.js' */
+
+const SAY_AGAIN_MS = 1_000;
+const STOPPED_MS = 3_000;
+/** From here on, what is left is shown. */
+const NEARLY_FULL = 200;
+
+/**
+ * @param {Document} document
+ * @param {Intents} intents
+ */
+export function composer(document, intents) {
+  const form = byId(document, 'composer', HTMLFormElement);
+  const field = byId(document, 'composer-text', HTMLTextAreaElement);
+  const button = byId(document, 'composer-send', HTMLButtonElement);
+  const note = byId(document, 'composer-note', HTMLElement);
+  const typists = byId(document, 'typists', HTMLElement);
+  const typing = typingNotes(intents);
+  /** @type {Map<string, string>} */
+  const texts = new Map();
+  let room = '';
+  let most = 0;
+  let isFull = false;
+
+  const left = () => most - [...field.value].length;
+  const isReady = () => !field.disabled && field.value.trim() !== '' && left() >= 0 && !isFull;
+  const measure = () => {
+    field.style.setProperty('block-size', 'auto');
+    field.style.setProperty('block-size', `${field.scrollHeight}px`);
+    attribute(button, 'aria-disabled', isReady() ? undefined : 'true');
+    const count = left();
+    text(note, isFull ? 'Too many messages are waiting to be sent.' : count < 0 ? `${-count} characters too long` : count < NEARLY_FULL ? `${count} characters left` : '');
+    attribute(field, 'aria-invalid', count < 0 ? 'true' : undefined);
+  };
+  const submit = () => {
+    if (!isReady()) return;
+    typing.sent();
+    intents.dispatch({ type: 'write', room, key: crypto.randomUUID(), content: field.value });
+    field.value = '';
+    measure();
+  };
+  field.addEventListener('input', () => {
+    measure();
+    typing.typed(room, field.value.trim() !== '');
+  });
+  field.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    submit();
+  });
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    submit();
+    field.focus();
+  });
+
+  return (/** @type {State} */ state) => {
+    const next = shown(state);
+    text(typists, next ? typingSentence([...next.typists.values()].map(({ user }) => user.name)) : '');
+    if (!next) return typing.stopped();
+    if (next.name !== room) {
+      typing.stopped();
+      texts.set(room, field.value);
+      field.value = texts.get(next.name) ?? '';
+      room = next.name;
+    }
+    most = state.limits.content_chars;
+    isFull = next.outbox.length >= MOST_DRAFTS;
+    const isClosed = next.refused !== null || next.info?.archived === true;
+    if (field.disabled !== isClosed) field.disabled = isClosed;
+    form.hidden = next.refused !== null;
+    attribute(field, 'placeholder', isClosed ? 'This room is archived' : `Message ${next.info?.title ?? next.name}`);
+    measure();
+  };
+}
+
+/** @param {string[]} people */
+function typingSentence(people) {
+  return people.length === 0 ? '' : `${names(people)} ${people.length === 1 ? 'is' : 'are'} typing…`;
+}
+
+/**
+ * When others are told.
+ * @param {Intents} intents
+ */
+function typingNotes(intents) {
+  let room = '';
+  let saidAt = -Infinity;
+  let isSaid = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const stopped = () => {
+    clearTimeout(timer);
+    if (isSaid) intents.typing(room, false);
+    isSaid = false;
+  };
+  return {
+    /** @param {string} where @param {boolean} isText */
+    typed(where, isText) {
+      if (where !== room || !isText) stopped();
+      room = where;
+      if (!isText) return;
+      clearTimeout(timer);
+      timer = setTimeout(stopped, STOPPED_MS);
+      if (performance.now() - saidAt < SAY_AGAIN_MS) return;
+      saidAt = performance.now();
+      isSaid = true;
+      intents.typing(room, true);
+    },
+    /** The message itself says that one has stopped. */
+    sent() {
+      clearTimeout(timer);
+      isSaid = false;
+    },
+    stopped,
+  };
+}
