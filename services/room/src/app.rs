@@ -59,6 +59,8 @@ impl App {
     /// # Errors
     /// A sentence: the store cannot be used, or a port cannot be bound.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
+        // The registry first: what is described before it stands is lost.
+        telemetry::metrics();
         metrics::describe();
         let options = Options { connections: config.store_connections };
         let store = Arc::new(AnyStore::open(config.store.expose(), options).await?);
