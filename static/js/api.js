@@ -44,10 +44,11 @@ export async function getRoom(room) {
  * Makes a room. The key makes a repeat harmless.
  * @param {{ name: string, title: string, topic: string }} room
  * @param {string} key
+ * @param {string | null} token whose it is: the guest token, where there is one
  * @returns {Promise<Listed>}
  */
-export async function createRoom(room, key) {
-  const headers = { 'content-type': 'application/json', 'idempotency-key': key };
+export async function createRoom(room, key, token) {
+  const headers = { 'content-type': 'application/json', 'idempotency-key': key, ...(token === null ? {} : { 'x-parlour-guest-token': token }) };
   return listed(await call('/api/rooms', { method: 'POST', headers, body: JSON.stringify(room) }));
 }
 

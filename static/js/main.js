@@ -118,7 +118,7 @@ function choose(name) {
 
 /** @param {{ name: string, title: string, topic: string }} room @param {string} key */
 async function create(room, key) {
-  const made = await createRoom(room, key);
+  const made = await createRoom(room, key, state.me.token);
   history.pushState(null, '', hrefOfRoom(made.name));
   navigate({ page: 'room', room: made.name });
   list('');
