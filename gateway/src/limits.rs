@@ -25,8 +25,8 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// What all streams of a connection to the room service may have under way.
 pub const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
-/// The largest message to or from the room service: a lane's whole roster fits.
-pub const RPC_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// The largest message to or from the room service, which has the same bound.
+pub const RPC_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// The shortest bound of the delay before a request to the room service is tried again.
 pub const BACKOFF_LEAST: Duration = Duration::from_millis(50);
 /// The longest delay before a request to the room service is tried again.

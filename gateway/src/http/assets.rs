@@ -22,7 +22,6 @@ const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
 #[derive(RustEmbed)]
 #[folder = "../static"]
-#[allow_missing = true]
 struct Files;
 
 struct Asset {
@@ -103,7 +102,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "until the client's files stand in static/"]
     fn every_file_is_embedded_with_a_type_browsers_know() {
         assert!(ASSETS.contains_key(PAGE));
         for (path, asset) in &*ASSETS {
@@ -113,7 +111,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "until the client's files stand in static/"]
     fn a_browser_that_has_the_file_is_told_so() {
         let first = asked(PAGE, None);
         assert_eq!(first.status(), StatusCode::OK);

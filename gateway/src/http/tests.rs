@@ -46,7 +46,6 @@ async fn get(path: &str) -> Seen {
 }
 
 #[tokio::test]
-#[ignore = "until the client's files stand in static/"]
 async fn every_address_of_the_client_is_the_same_page() {
     let root = get("/").await;
     assert_eq!((root.status, &root.headers[LOCATION]), (302, &"/rooms".parse().unwrap()));
@@ -72,7 +71,6 @@ async fn every_answer_has_the_security_headers() {
 }
 
 #[tokio::test]
-#[ignore = "until the client's files stand in static/"]
 async fn files_and_answers_are_compressed_for_who_asks() {
     let page = ask("GET", "/rooms", &[("accept-encoding", "gzip")], Body::empty()).await;
     assert_eq!(page.headers[header::CONTENT_ENCODING], "gzip");
