@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, StatusCode, Uri,
-    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
 };
 use rust_embed::RustEmbed;
 
@@ -39,9 +39,21 @@ pub(super) async fn page(headers: HeaderMap) -> Response {
     serve(PAGE, &headers)
 }
 
-/// Answers with the file at a path.
+/// Answers with the file at a path. Who looks for a page where none is gets the one that says so.
 pub(super) async fn file(uri: Uri, headers: HeaderMap) -> Response {
-    serve(uri.path().trim_start_matches('/'), &headers)
+    let path = uri.path().trim_start_matches('/');
+    match ASSETS.get(PAGE) {
+        Some(lost) if !ASSETS.contains_key(path) && wants_page(&headers) => {
+            let headers = [(CONTENT_TYPE, lost.content_type.clone()), (CACHE_CONTROL, REVALIDATE)];
+            (StatusCode::NOT_FOUND, headers, lost.body.clone()).into_response()
+        }
+        _ => serve(path, &headers),
+    }
+}
+
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 fn serve(path: &str, headers: &HeaderMap) -> Response {

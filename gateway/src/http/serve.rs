@@ -103,3 +103,81 @@ async fn connection(
         tracing::debug!(%error, "a connection ended badly");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    async fn started(router: Router) -> (SocketAddr, Tasks) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tasks = Tasks::new();
+        let served = tasks.clone();
+        // The accept loop belongs to a set of its own, as it does in the app.
+        Tasks::new().spawn(async move { serve(listener, router, &served).await });
+        (address, tasks)
+    }
+
+    async fn rest(mut stream: TcpStream) -> String {
+        let mut text = String::new();
+        tokio::time::timeout(Duration::from_secs(60), stream.read_to_string(&mut text))
+            .await
+            .unwrap()
+            .unwrap();
+        text
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p8_a_head_that_does_not_arrive_in_time_ends_its_connection() {
+        let (address, tasks) = started(Router::new().route("/", get(async || "here"))).await;
+        for head in ["", "GET / HTTP/1.1\r\nhost: a\r\nx-dribble: "] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let start = tokio::time::Instant::now();
+            assert_eq!(rest(stream).await, "", "{head:?}");
+            assert!(start.elapsed() >= limits::HEAD_TIMEOUT);
+        }
+        assert!(tasks.finish(Duration::ZERO).await, "no connection is left");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_refused() {
+        let (address, _tasks) = started(Router::new()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET / HTTP/1.1\r\nx-long: {}\r\n\r\n", "x".repeat(limits::HEAD_BYTES));
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert!(rest(stream).await.starts_with("HTTP/1.1 431 "));
+    }
+
+    #[tokio::test]
+    async fn p10_a_drain_lets_a_request_have_its_answer() {
+        let (reached, gate) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+        let (tell, wait) = (Arc::clone(&reached), Arc::clone(&gate));
+        let slow = get(async move || {
+            tell.notify_one();
+            wait.notified().await;
+            "at last"
+        });
+        let (address, tasks) = started(Router::new().route("/", slow)).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        reached.notified().await;
+        let finish = tasks.finish(Duration::from_secs(20));
+        let answered = async {
+            tasks.drain().cancelled().await;
+            gate.notify_one();
+            rest(stream).await
+        };
+        let (is_orderly, answer) = tokio::join!(finish, answered);
+        assert!(
+            is_orderly && answer.ends_with("at last") && answer.contains("connection: close"),
+            "{answer}"
+        );
+        assert!(TcpStream::connect(address).await.is_err(), "nobody listens");
+    }
+}

@@ -59,6 +59,14 @@ async fn every_address_of_the_client_is_the_same_page() {
 }
 
 #[tokio::test]
+async fn who_looks_for_a_page_where_none_is_sees_the_one_that_says_so() {
+    let lost = ask("GET", "/nowhere", &[("accept", "text/html,*/*;q=0.8")], Body::empty()).await;
+    assert_eq!((lost.status, lost.body), (404, get("/rooms").await.body));
+    let api = ask("GET", "/api/nowhere", &[("accept", "text/html")], Body::empty()).await;
+    assert_eq!(api.problem(), (404, "NOT_FOUND".to_owned()));
+}
+
+#[tokio::test]
 async fn every_answer_has_the_security_headers() {
     for path in ["/rooms", "/nothing.js", "/api/nothing", "/api/rooms", "/chat"] {
         let headers = get(path).await.headers;

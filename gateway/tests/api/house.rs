@@ -1,5 +1,7 @@
 //! A room service and a gateway in this process, over real sockets, and a client that speaks HTTP to the latter.
 
+#![expect(clippy::unwrap_used, reason = "this is only for tests")]
+
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
