@@ -9,4 +9,6 @@ pub mod error;
 pub mod http;
 pub mod limits;
 pub mod metrics;
+pub mod relay;
 pub mod upstream;
+pub mod ws;

@@ -1,0 +1,227 @@
+//! One lane: what its sessions and rooms are, as the frames of the stream change it.
+//!
+//! Owns the book-keeping of one stream: requests, rooms, inboxes, and the joins under way. Promises that a reader is
+//! added when its `joined` is handled, where the room then stands, and ended with whatever ends it. Never waits.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use parlour_feed::Cursor;
+use parlour_proto::v1 as proto;
+use parlour_proto::v1::relay_request::Frame;
+
+use super::{
+    Inboxes,
+    event::{Id, id, id_bytes},
+    inbox::{Inbox, Joined, Told, Wake},
+    refusal::Refusal,
+    requests::{Refused, Requests, What},
+    room::Room,
+    rooms::{GRACE_BROKEN, Rooms},
+    session::Join,
+};
+use crate::limits::Limits;
+
+/// What a session is in a room for, until its join is answered.
+#[derive(Debug)]
+struct Wish {
+    room: Arc<str>,
+    at: Option<Cursor>,
+    name: String,
+    is_monitor: bool,
+}
+
+/// One lane's sessions and rooms.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) requests: Requests,
+    pub(super) rooms: Rooms<Arc<Room>>,
+    inboxes: Inboxes,
+    wishes: HashMap<u64, Wish>,
+}
+
+impl Lane {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            requests: Requests::new(limits.request),
+            rooms: Rooms::default(),
+            inboxes: HashMap::new(),
+            wishes: HashMap::new(),
+        }
+    }
+
+    pub(super) fn open(&mut self, session: Id, open: proto::OpenSession, inbox: Arc<Inbox>) {
+        self.inboxes.insert(session, inbox);
+        self.requests.open(session, open);
+    }
+
+    /// A session asks to join a room.
+    pub(super) fn join(
+        &mut self,
+        session: Id,
+        join: Join,
+        make: impl FnOnce() -> Arc<Room>,
+        now: Instant,
+    ) -> Result<u64, Refusal> {
+        let is_new = self.rooms.enter(session, &join.room, make).is_some();
+        if is_new {
+            self.requests
+                .say(Frame::Follow(proto::Follow { room: join.room.to_string(), ..Default::default() }));
+        }
+        let request = proto::SessionJoin {
+            room: join.room.to_string(),
+            name: join.name.clone(),
+            monitor: join.is_monitor,
+            ..Default::default()
+        };
+        let number = self.requests.join(request, session, join.is_first, now).inspect_err(|_| {
+            self.rooms.refuse(session, &join.room, now);
+        })?;
+        let wish = Wish { room: join.room, at: join.at, name: join.name, is_monitor: join.is_monitor };
+        self.wishes.insert(number, wish);
+        Ok(number)
+    }
+
+    pub(super) fn leave(&mut self, session: Id, room: &str, now: Instant) {
+        self.end_reader(session, room, now);
+        let (session, room) = (id_bytes(&session), room.to_owned());
+        self.requests.say(Frame::Leave(proto::SessionLeave { session, room }));
+    }
+
+    pub(super) fn close(&mut self, session: Id, close: proto::CloseSession, now: Instant) {
+        self.inboxes.remove(&session);
+        for (room, reader) in self.rooms.close(session, GRACE_BROKEN, now) {
+            room.with(|feed| feed.leave(reader));
+        }
+        self.requests.close(session, close, now);
+    }
+
+    /// The stream is attached: everything is said on it.
+    pub(super) fn attached(&mut self, now: Instant) {
+        let follows = self.rooms.roster(now).into_iter().map(|(room, follow)| {
+            let position = room.look(|feed| feed.position()).map(|position| position.to_string());
+            proto::Follow { position: position.unwrap_or_default(), ..follow }
+        });
+        self.requests.attach(follows);
+    }
+
+    /// The stream broke: whoever it had named is lost.
+    pub(super) fn broke(&mut self, now: Instant) {
+        for session in self.requests.broke(now) {
+            for (room, reader) in self.rooms.close(session, GRACE_BROKEN, now) {
+                room.with(|feed| feed.leave(reader));
+            }
+            if let Some(inbox) = self.inboxes.remove(&session) {
+                inbox.tell(Told::Lost);
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn expire(&mut self, now: Instant) {
+        for refused in self.requests.expire(now) {
+            self.tell_refused(refused, now);
+        }
+        for (name, room) in self.rooms.expire(now) {
+            room.end();
+            self.requests.say(Frame::Unfollow(proto::Unfollow { room: name.to_string() }));
+        }
+    }
+
+    pub(super) fn opened(&mut self, opened: proto::SessionOpened) {
+        let Some(session) = id(&opened.session) else { return };
+        let refused = match &opened.outcome {
+            Some(proto::session_opened::Outcome::Error(error)) => Some(Refusal(error.clone())),
+            _ => None,
+        };
+        if refused.is_some() {
+            self.requests.refused(&session);
+        }
+        self.tell(&session, Told::Opened(refused.map_or(Ok(opened), Err)));
+    }
+
+    pub(super) fn joined(&mut self, joined: proto::SessionJoined, now: Instant) {
+        let Some(session) = id(&joined.session) else { return };
+        let wish = self.wishes.remove(&joined.request);
+        if !self.requests.joined(session, joined.request) {
+            return; // its deadline has passed, and `leave` has been said
+        }
+        let (Some(wish), Some(inbox)) = (wish, self.inboxes.get(&session)) else { return };
+        let Some(room) = self.rooms.get(&wish.room).cloned() else { return };
+        let Some(seated) = self.rooms.admit(session, &wish.room, joined.as_of, wish.name, wish.is_monitor)
+        else {
+            return;
+        };
+        let wake = || Wake::new(Arc::clone(inbox), Arc::clone(&wish.room), session);
+        let told = room.with(|feed| {
+            let reader = seated.or_else(|| feed.join(wish.at, wake()))?;
+            Some(Joined {
+                room: Arc::clone(&room),
+                reader,
+                again: seated.is_some(),
+                head: feed.position()?,
+                info: feed.info()?.clone(),
+                shown: feed.fold().shown(),
+                user: joined.user.unwrap_or_default(),
+            })
+        });
+        match told {
+            Some(told) => {
+                self.rooms.seat(session, &wish.room, told.reader);
+                inbox.tell(Told::Joined(joined.request, Ok(Box::new(told))));
+            }
+            None => {
+                tracing::error!("a session was admitted to a room before the room was followed");
+                inbox.tell(Told::Joined(joined.request, Err(Refusal::unavailable())));
+                self.leave(session, &wish.room, now);
+            }
+        }
+    }
+
+    pub(super) fn gone(&mut self, gone: proto::SessionGone, now: Instant) {
+        let Some(session) = id(&gone.session) else { return };
+        self.end_reader(session, &gone.room, now);
+        self.tell(&session, Told::Gone { room: gone.room.as_str().into(), reason: gone.reason });
+    }
+
+    pub(super) fn answer(&mut self, answer: proto::SessionAnswer, now: Instant) {
+        use proto::session_answer::Outcome;
+        let Some(session) = id(&answer.session) else { return };
+        match answer.outcome {
+            Some(Outcome::Ack(ack)) => {
+                if self.requests.acked(session, answer.request, now) {
+                    self.tell(&session, Told::Posted(answer.request, Ok(ack)));
+                }
+            }
+            Some(Outcome::Error(error)) => {
+                for refused in self.requests.refuse(session, answer.request, Refusal(error), now) {
+                    self.tell_refused(refused, now);
+                }
+            }
+            None => tracing::warn!("the room service gave an answer of a kind that is not known here"),
+        }
+    }
+
+    fn tell_refused(&mut self, refused: Refused, now: Instant) {
+        let Refused { session, number, what, refusal } = refused;
+        match what {
+            What::Join(room) => {
+                self.wishes.remove(&number);
+                self.rooms.refuse(session, &room, now);
+                self.tell(&session, Told::Joined(number, Err(refusal)));
+            }
+            What::Post(_) => self.tell(&session, Told::Posted(number, Err(refusal))),
+        }
+    }
+
+    fn tell(&self, session: &Id, told: Told) {
+        if let Some(inbox) = self.inboxes.get(session) {
+            inbox.tell(told);
+        }
+    }
+
+    fn end_reader(&mut self, session: Id, room: &str, now: Instant) {
+        if let Some((room, reader)) = self.rooms.leave(session, room, now) {
+            room.with(|feed| feed.leave(reader));
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! What sessions ask of the room service.
+//!
+//! Owns what waits to go over the link, what has no answer yet, and what is said again after the link broke. Promises P5
+//! on this side: one append of a session and room is on the link at a time, one that is refused for now refuses those
+//! behind it, and a plain session's sends outlive the link and the socket. Never waits, reads a clock or names a runtime.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parlour_proto::v1 as proto;
+use parlour_proto::v1::relay_request::Frame;
+
+use super::{
+    event::{Id, id_bytes},
+    refusal::Refusal,
+};
+
+/// How many requests of a session wait at most.
+pub const WAITING_PER_SESSION: usize = 64;
+/// How many sends outlive their sockets at most, all sessions together.
+const ORPHANS: usize = 4_096;
+/// How long such a send is kept while no link stands.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(60);
+
+/// A request that ended without the room service's yes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// Whose.
+    pub session: Id,
+    /// Which.
+    pub number: u64,
+    /// What it was.
+    pub what: What,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// What a request was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A join of that room.
+    Join(Arc<str>),
+    /// A send to that room.
+    Post(Arc<str>),
+}
+
+#[derive(Debug)]
+struct Pending {
+    what: What,
+    frame: Frame,
+    is_sent: bool,
+    is_orphan: bool,
+    deadline: Instant,
+}
+
+#[derive(Debug)]
+struct Session {
+    open: proto::OpenSession,
+    is_plain: bool,
+    is_named: bool,
+    pending: BTreeMap<u64, Pending>,
+    /// The appends of each room in order; only the first is, or may go, on the link.
+    appends: HashMap<Arc<str>, VecDeque<u64>>,
+    /// The socket is gone; what is left is to be answered by nobody.
+    closed: Option<proto::CloseSession>,
+}
+
+#[derive(Debug)]
+enum Out {
+    Open(Id),
+    Request(Id, u64),
+    Frame(Frame),
+}
+
+impl Session {
+    /// What may go on the link: all joins, and of each room's appends the first.
+    fn first(&self) -> impl Iterator<Item = u64> {
+        let is_first = |number: &u64, pending: &Pending| match &pending.what {
+            What::Join(_) => true,
+            What::Post(room) => self.appends.get(room).and_then(VecDeque::front) == Some(number),
+        };
+        self.pending
+            .iter()
+            .filter(move |(number, pending)| is_first(number, pending))
+            .map(|(number, _)| *number)
+    }
+}
+
+/// All sessions' requests.
+#[derive(Debug)]
+pub struct Requests {
+    limit: Duration,
+    sessions: HashMap<Id, Session>,
+    out: VecDeque<Out>,
+    deadlines: BTreeMap<(Instant, u64), Id>,
+    last: u64,
+    orphans: usize,
+    is_up: bool,
+}
+
+impl Requests {
+    /// Nobody has asked anything. A request waits for its answer no longer than `limit`.
+    pub fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            sessions: HashMap::new(),
+            out: VecDeque::new(),
+            deadlines: BTreeMap::new(),
+            last: 0,
+            orphans: 0,
+            is_up: false,
+        }
+    }
+
+    /// How many sessions there are, those of closed sockets among them.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// How many of a session's requests have no answer.
+    pub fn pending(&self, id: &Id) -> usize {
+        self.sessions.get(id).map_or(0, |session| session.pending.len())
+    }
+
+    /// Opens a session.
+    pub fn open(&mut self, id: Id, open: proto::OpenSession) {
+        let is_plain = matches!(open.credentials, Some(proto::open_session::Credentials::Plain(_)));
+        let session = Session {
+            open,
+            is_plain,
+            is_named: false,
+            pending: BTreeMap::new(),
+            appends: HashMap::new(),
+            closed: None,
+        };
+        self.sessions.insert(id, session);
+        self.push(Out::Open(id));
+    }
+
+    /// Asks to join a room; returns the request's number. `is_first`: one of the rooms a session came with, which have a
+    /// bound of their own.
+    ///
+    /// # Errors
+    /// Too much of that session waits already.
+    pub fn join(
+        &mut self,
+        mut join: proto::SessionJoin,
+        id: Id,
+        is_first: bool,
+        now: Instant,
+    ) -> Result<u64, Refusal> {
+        let number = self.number(&id, is_first)?;
+        join.session = id_bytes(&id);
+        join.request = number;
+        let room: Arc<str> = join.room.as_str().into();
+        self.put(id, number, What::Join(room), Frame::Join(join), now);
+        self.push(Out::Request(id, number));
+        Ok(number)
+    }
+
+    /// Asks to append a message; returns the request's number.
+    ///
+    /// # Errors
+    /// Too much of that session waits already.
+    pub fn post(&mut self, mut post: proto::SessionPost, id: Id, now: Instant) -> Result<u64, Refusal> {
+        let number = self.number(&id, false)?;
+        post.session = id_bytes(&id);
+        post.request = number;
+        let room: Arc<str> = post.room.as_str().into();
+        self.put(id, number, What::Post(Arc::clone(&room)), Frame::Message(post), now);
+        let Some(session) = self.sessions.get_mut(&id) else { return Err(Refusal::unavailable()) };
+        let appends = session.appends.entry(room).or_default();
+        appends.push_back(number);
+        let is_first = appends.len() == 1;
+        if is_first {
+            self.push(Out::Request(id, number));
+        }
+        Ok(number)
+    }
+
+    /// Says something that has no answer; where no link stands, it is not said later.
+    pub fn say(&mut self, frame: Frame) {
+        self.push(Out::Frame(frame));
+    }
+
+    /// A link stands: on it sessions are opened, then rooms followed, then what has no answer is asked, in order.
+    pub fn attach(&mut self, follows: impl IntoIterator<Item = proto::Follow>) {
+        self.is_up = true;
+        self.out.clear();
+        self.out.extend(self.sessions.keys().map(|id| Out::Open(*id)));
+        self.out.extend(follows.into_iter().map(|follow| Out::Frame(Frame::Follow(follow))));
+        let mut numbers: Vec<_> = self
+            .sessions
+            .iter()
+            .flat_map(|(id, session)| session.first().map(|number| (number, *id)))
+            .collect();
+        numbers.sort_unstable();
+        self.out.extend(numbers.into_iter().map(|(number, id)| Out::Request(id, number)));
+    }
+
+    /// Closes a session. A plain one that has sends without an answer is closed once it has them.
+    pub fn close(&mut self, id: Id, mut close: proto::CloseSession, now: Instant) {
+        close.session = id_bytes(&id);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.closed = Some(close);
+        let is_plain = session.is_plain;
+        let is_kept = |pending: &Pending| is_plain && matches!(pending.what, What::Post(_));
+        let given_up = session.pending.iter().filter(|(_, pending)| !is_kept(pending));
+        for number in given_up.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.forget(id, number);
+        }
+        self.keep_or_end(id, now);
+    }
+
+    /// The next frame for the link, which must stand.
+    pub fn next(&mut self) -> Option<Frame> {
+        while let Some(out) = self.out.pop_front() {
+            match out {
+                Out::Frame(frame) => return Some(frame),
+                Out::Open(id) => {
+                    let Some(session) = self.sessions.get_mut(&id) else { continue };
+                    session.is_named = true;
+                    return Some(Frame::Open(session.open.clone()));
+                }
+                Out::Request(id, number) => {
+                    let session = self.sessions.get_mut(&id);
+                    let Some(pending) = session.and_then(|session| session.pending.get_mut(&number)) else {
+                        continue;
+                    };
+                    pending.is_sent = true;
+                    return Some(pending.frame.clone());
+                }
+            }
+        }
+        None
+    }
+
+    /// A session may not be: it is over.
+    pub fn refused(&mut self, id: &Id) {
+        self.end(id);
+    }
+
+    /// The room service admits a session: whether that is still wanted.
+    pub fn joined(&mut self, id: Id, number: u64) -> bool {
+        let is_wanted = self.forget(id, number).is_some();
+        is_wanted && self.sessions.get(&id).is_some_and(|session| session.closed.is_none())
+    }
+
+    /// The room service did what was asked. Returns whether anybody waits for that.
+    pub fn acked(&mut self, id: Id, number: u64, now: Instant) -> bool {
+        let Some(pending) = self.forget(id, number) else { return false };
+        if let What::Post(room) = pending.what {
+            self.advance(id, &room, number);
+        }
+        self.keep_or_end(id, now)
+    }
+
+    /// The room service refused what was asked. Returns who is to be told: those behind a send that is refused for now
+    /// are refused with it (P5 c).
+    pub fn refuse(&mut self, id: Id, number: u64, refusal: Refusal, now: Instant) -> Vec<Refused> {
+        let mut refused = Vec::new();
+        let Some(pending) = self.forget(id, number) else { return refused };
+        if let What::Post(room) = &pending.what {
+            let behind = if refusal.is_retryable() { self.take_behind(id, room, number) } else { Vec::new() };
+            self.advance(id, room, number);
+            refused.push(Refused {
+                session: id,
+                number,
+                what: pending.what.clone(),
+                refusal: refusal.clone(),
+            });
+            for number in behind {
+                if let Some(pending) = self.forget(id, number) {
+                    refused.push(Refused {
+                        session: id,
+                        number,
+                        what: pending.what,
+                        refusal: refusal.clone(),
+                    });
+                }
+            }
+        } else {
+            refused.push(Refused { session: id, number, what: pending.what, refusal });
+        }
+        if self.keep_or_end(id, now) { refused } else { Vec::new() }
+    }
+
+    /// When `expire` is to be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadlines.keys().next().map(|(due, _)| *due)
+    }
+
+    /// Refuses what has waited too long. The link is told to undo a join that it may still admit.
+    pub fn expire(&mut self, now: Instant) -> Vec<Refused> {
+        let mut refused = Vec::new();
+        while self.deadline().is_some_and(|due| due <= now) {
+            let Some(((_, number), id)) = self.deadlines.pop_first() else { break };
+            let pending = self.sessions.get(&id).and_then(|session| session.pending.get(&number));
+            if let Some(Pending { what: What::Join(room), is_sent: true, .. }) = pending {
+                let (session, room) = (id_bytes(&id), room.to_string());
+                self.say(Frame::Leave(proto::SessionLeave { session, room }));
+            }
+            refused.extend(self.refuse(id, number, Refusal::unavailable(), now));
+        }
+        refused
+    }
+
+    /// The link broke. Sessions that it had named are lost, and returned; of the plain ones, sends without an answer are
+    /// said again on the next. What was never named waits for it.
+    pub fn broke(&mut self, now: Instant) -> Vec<Id> {
+        self.is_up = false;
+        self.out.clear();
+        let named: Vec<_> =
+            self.sessions.iter().filter(|(_, session)| session.is_named).map(|(id, _)| *id).collect();
+        for id in &named {
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            session.is_named = false;
+            session.open.again = true;
+            if session.closed.is_none() {
+                let reason = proto::CloseReason::GoingAway.into();
+                self.close(*id, proto::CloseSession { reason, ..Default::default() }, now);
+            }
+        }
+        named
+    }
+
+    /// Puts something behind what waits for the link. Without one, `attach` finds by itself what is to be said.
+    fn push(&mut self, out: Out) {
+        if self.is_up {
+            self.out.push_back(out);
+        }
+    }
+
+    fn number(&mut self, id: &Id, is_first: bool) -> Result<u64, Refusal> {
+        let session = self.sessions.get(id).ok_or_else(Refusal::unavailable)?;
+        if !is_first && session.pending.len() >= WAITING_PER_SESSION {
+            return Err(Refusal::unavailable());
+        }
+        self.last += 1;
+        Ok(self.last)
+    }
+
+    fn put(&mut self, id: Id, number: u64, what: What, frame: Frame, now: Instant) {
+        let deadline = now + self.limit;
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session
+                .pending
+                .insert(number, Pending { what, frame, is_sent: false, is_orphan: false, deadline });
+            self.deadlines.insert((deadline, number), id);
+        }
+    }
+
+    fn forget(&mut self, id: Id, number: u64) -> Option<Pending> {
+        let session = self.sessions.get_mut(&id)?;
+        let pending = session.pending.remove(&number)?;
+        self.deadlines.remove(&(pending.deadline, number));
+        self.orphans -= usize::from(pending.is_orphan);
+        Some(pending)
+    }
+
+    /// The room's first append is done: the next may go.
+    fn advance(&mut self, id: Id, room: &Arc<str>, number: u64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(appends) = session.appends.get_mut(room) else { return };
+        let was_first = appends.front() == Some(&number);
+        appends.retain(|waiting| *waiting != number);
+        match appends.front() {
+            Some(next) if was_first => {
+                let next = *next;
+                self.push(Out::Request(id, next));
+            }
+            Some(_) => {}
+            None => drop(session.appends.remove(room)),
+        }
+    }
+
+    /// Takes those behind an append out of their room's queue.
+    fn take_behind(&mut self, id: Id, room: &Arc<str>, number: u64) -> Vec<u64> {
+        let appends = self.sessions.get_mut(&id).and_then(|session| session.appends.get_mut(room));
+        let Some(appends) = appends else { return Vec::new() };
+        match appends.iter().position(|waiting| *waiting == number) {
+            Some(at) => appends.drain(at + 1..).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// A closed session ends with its last answer. Returns whether anybody is there to be told.
+    fn keep_or_end(&mut self, id: Id, now: Instant) -> bool {
+        let Some(session) = self.sessions.get_mut(&id) else { return false };
+        let Some(close) = &session.closed else { return true };
+        if session.pending.is_empty() {
+            let close = session.is_named.then(|| close.clone());
+            self.end(&id);
+            if let Some(close) = close {
+                self.push(Out::Frame(Frame::Close(close)));
+            }
+        } else {
+            self.orphan(id, now);
+        }
+        false
+    }
+
+    /// The sends of a plain session whose socket is gone wait longer: nobody else would say them again.
+    fn orphan(&mut self, id: Id, now: Instant) {
+        let deadline = now + ORPHAN_LIMIT;
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        for (number, pending) in &mut session.pending {
+            if pending.is_orphan || self.orphans >= ORPHANS {
+                continue;
+            }
+            pending.is_orphan = true;
+            self.orphans += 1;
+            self.deadlines.remove(&(pending.deadline, *number));
+            pending.deadline = deadline;
+            self.deadlines.insert((deadline, *number), id);
+        }
+    }
+
+    fn end(&mut self, id: &Id) {
+        if let Some(session) = self.sessions.remove(id) {
+            for (number, pending) in session.pending {
+                self.orphans -= usize::from(pending.is_orphan);
+                self.deadlines.remove(&(pending.deadline, number));
+            }
+        }
+    }
+}

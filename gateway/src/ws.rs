@@ -1,0 +1,63 @@
+//! The way in for browsers' sockets.
+//!
+//! Owns the upgrade of a connection and its hand-over to a tracked task. Promises that every session is counted, told to
+//! leave when the gateway drains, and waited for (axum waits for none). Never looks at who asks: origins are judged before.
+
+use axum::{
+    extract::{State, ws::WebSocketUpgrade},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use parlour_chassis::tasks::Tasks;
+
+use crate::relay::Relay;
+
+pub mod close;
+mod convert;
+pub mod frame;
+pub mod plain;
+pub mod session;
+pub mod socket;
+
+pub use session::Terms;
+
+use session::Session;
+use socket::AxumSocket;
+
+/// What opens sessions. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    relay: Relay,
+    terms: Terms,
+    tasks: Tasks,
+}
+
+impl Gate {
+    /// Opens sessions over that relay on those terms. `tasks` are the sessions' own: whoever drains the gateway finishes
+    /// them before the relay.
+    pub fn new(relay: Relay, terms: Terms, tasks: Tasks) -> Self {
+        Self { relay, terms, tasks }
+    }
+}
+
+/// Turns a request into a session; refuses while the gateway drains.
+pub async fn upgrade(State(gate): State<Gate>, upgrade: WebSocketUpgrade) -> Response {
+    if gate.terms.drain.is_cancelled() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let frame_bytes = gate.terms.limits.frame_bytes;
+    socket::bounded(upgrade, frame_bytes).on_upgrade(async move |socket| {
+        // This task is axum's, which waits for none: the session is handed to one of ours.
+        let session = Session::new(AxumSocket::new(socket), &gate.relay, gate.terms);
+        drop(gate.tasks.spawn(session.run()));
+    })
+}
+
+/// Turns a request into a socket that sends everything back, with the bounds of a session's: what a conformance suite
+/// judges.
+#[doc(hidden)]
+pub async fn echo(upgrade: WebSocketUpgrade) -> Response {
+    let frame_bytes = 16 * 1024 * 1024;
+    socket::bounded(upgrade, frame_bytes)
+        .on_upgrade(async move |socket| socket::echo(AxumSocket::new(socket)).await)
+}

@@ -1,0 +1,408 @@
+//! One browser session.
+//!
+//! Owns a socket's life: frames in, frames out, signs of life, and the one way to close. Promises that answers go before
+//! events and events before the ephemeral, that a socket which takes nothing or says nothing is closed, and that the
+//! room service is told how it ended (P3, P7, P8, P10, P11). Never decides what a room allows.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use metrics::{Counter, Gauge};
+use parlour_feed::Cursor;
+use parlour_proto::v1 as proto;
+use parlour_proto::v1::chat_response;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    close::Close,
+    frame::{self, Fault},
+    plain,
+    socket::{Frame, Socket},
+};
+use crate::{
+    limits::Limits,
+    metrics as names,
+    relay::{self, Refusal, Relay, history},
+};
+
+mod full;
+mod incoming;
+mod plain_verbs;
+mod pull;
+mod rate;
+mod seat;
+mod told;
+mod writer;
+
+use rate::Bucket;
+use seat::Seat;
+use writer::{Turn, Writer};
+
+/// How many faulty frames in a row close a socket.
+const FAULTS: u32 = 10;
+/// How many answers wait to be written before the socket is read no more.
+const ANSWERS: usize = 64;
+/// How many pages a session asks for at once.
+const PAGES: usize = 16;
+/// Joins a second, and at once.
+const JOINS: (f64, f64) = (20.0, 100.0);
+/// How many bytes of presence a session is sent in a second.
+const PRESENCE_BYTES: f64 = 4096.0;
+/// How long the last frames may take to be written.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How the gateway treats sessions.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The bounds that settings change.
+    pub limits: Arc<Limits>,
+    /// When cancelled, sessions are asked to leave.
+    pub drain: CancellationToken,
+    /// How long a drain may take.
+    pub drain_window: Duration,
+}
+
+/// Which of the dialects is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    /// Nothing was said yet.
+    Open,
+    Plain,
+    Full,
+}
+
+/// What was asked and has no answer.
+#[derive(Debug)]
+enum Asked {
+    Join(Box<Joining>),
+    Post { id: String, room: String },
+}
+
+/// A join under way.
+#[derive(Debug)]
+struct Joining {
+    id: String,
+    room: Arc<str>,
+    /// How the client named the room.
+    named: String,
+    name: String,
+    is_monitor: bool,
+    is_first: bool,
+    cursor: Option<Cursor>,
+    history: u32,
+}
+
+/// What was read, or asked, beside the relay.
+#[derive(Debug)]
+enum Done {
+    /// A page of history, the answer to this request.
+    History(String, history::Page),
+    /// The newest messages for a `joined`.
+    Messages(Arc<str>, history::Page),
+    /// The name of the room that the request held back is about.
+    Named(Result<Arc<str>, Refusal>),
+    /// The name of a room of `hello`, as it was asked for, with its cursor.
+    FirstNamed(String, String, Result<Arc<str>, Refusal>),
+}
+
+/// A frame that waits: for its room's name, or for a join of that room to be answered.
+#[derive(Debug)]
+enum Held {
+    Full(String, proto::chat_request::Frame),
+    Plain(plain::Request),
+}
+
+/// How a session ends.
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    /// What the socket is told; nothing where it is gone.
+    close: Option<Close>,
+    /// What the room service is told.
+    reason: proto::CloseReason,
+}
+
+impl Ending {
+    const fn of(close: Close) -> Self {
+        let reason = match close {
+            Close::GoingAway | Close::SlowConsumer => proto::CloseReason::GoingAway,
+            Close::HeartbeatLost => proto::CloseReason::Broken,
+            _ => proto::CloseReason::Closed,
+        };
+        Self { close: Some(close), reason }
+    }
+
+    const BROKEN: Self = Self { close: None, reason: proto::CloseReason::Broken };
+}
+
+/// A session. `S` is its socket.
+pub struct Session<S> {
+    socket: S,
+    relay: relay::Session,
+    terms: Terms,
+    dialect: Dialect,
+    /// The id of the `hello` that has no answer, its rooms, and since when.
+    opening: Option<(String, HashMap<String, String>, Instant)>,
+    seats: HashMap<Arc<str>, Seat>,
+    /// Rooms to look at, beside those the inbox names.
+    ready: VecDeque<Arc<str>>,
+    asked: HashMap<u64, Asked>,
+    held: Option<Held>,
+    pages: FuturesUnordered<BoxFuture<'static, Done>>,
+    answers: VecDeque<Frame>,
+    writer: Writer,
+    faults: u32,
+    posts: u64,
+    joins: Bucket,
+    presence: Bucket,
+    alive: Instant,
+    heartbeat_due: Instant,
+    /// A heartbeat was sent that no `ping` has answered.
+    is_asked_for_life: bool,
+    /// When the drain asked this session to leave: until then it may stay; and what it was told to wait.
+    leaving: Option<(Instant, u32)>,
+    ending: Option<Ending>,
+    deliveries: Counter,
+    slow: Counter,
+}
+
+impl<S: Socket> Session<S> {
+    /// A session on that socket.
+    pub fn new(socket: S, relay: &Relay, terms: Terms) -> Self {
+        let now = Instant::now();
+        Self {
+            socket,
+            relay: relay.session(),
+            dialect: Dialect::Open,
+            opening: None,
+            seats: HashMap::new(),
+            ready: VecDeque::new(),
+            asked: HashMap::new(),
+            held: None,
+            pages: FuturesUnordered::new(),
+            answers: VecDeque::new(),
+            writer: Writer::default(),
+            faults: 0,
+            posts: 0,
+            joins: Bucket::new(JOINS.0, JOINS.1),
+            presence: Bucket::new(PRESENCE_BYTES, PRESENCE_BYTES),
+            alive: now,
+            heartbeat_due: now + terms.limits.heartbeat,
+            is_asked_for_life: false,
+            leaving: None,
+            ending: None,
+            deliveries: metrics::counter!(names::DELIVERIES),
+            slow: metrics::counter!(names::SLOW_CONSUMERS),
+            terms,
+        }
+    }
+
+    /// Lives until either end closes.
+    pub async fn run(mut self) {
+        let open = Open::count();
+        let ending = self.live().await;
+        let until = Instant::now() + GOODBYE;
+        let retry_after_ms = self.leaving.map_or(0, |(_, wait)| wait);
+        let Self { relay, mut socket, mut writer, answers, .. } = self;
+        // The room service hears of it before the socket's last second, which may be slow.
+        relay.close(ending.reason, retry_after_ms);
+        drop(open);
+        let Some(close) = ending.close else { return };
+        if close != Close::SlowConsumer {
+            answers.into_iter().for_each(|frame| writer.put(frame));
+            writer.finish(&mut socket, until).await;
+        }
+        socket.close(close).await;
+    }
+
+    async fn live(&mut self) -> Ending {
+        let inbox = Arc::clone(self.relay.inbox());
+        let mut inbox = inbox;
+        let drain = self.terms.drain.clone();
+        loop {
+            if !Arc::ptr_eq(&inbox, self.relay.inbox()) {
+                inbox = Arc::clone(self.relay.inbox());
+            }
+            while let Some(told) = inbox.next_told() {
+                self.told(told);
+            }
+            self.release();
+            if let Some(ending) = self.ending.take() {
+                return ending;
+            }
+            self.fill();
+            if let Some(ending) = self.ending.take() {
+                return ending;
+            }
+            let (reads, due) = (self.reads(), self.due());
+            tokio::select! {
+                turn = self.writer.turn(&mut self.socket, reads) => match turn {
+                    Turn::Written | Turn::Blocked => {}
+                    Turn::Gone => return Ending::BROKEN,
+                    Turn::Incoming(incoming) => self.incoming(incoming),
+                },
+                () = inbox.notified() => {}
+                Some(done) = self.pages.next() => self.done(done),
+                () = tokio::time::sleep_until(due) => self.tick(),
+                () = drain.cancelled(), if self.leaving.is_none() => self.go_away(),
+            }
+        }
+    }
+
+    /// Whether the socket is read: not while too much waits that reading would add to.
+    fn reads(&self) -> bool {
+        self.held.is_none()
+            && self.opening.is_none()
+            && self.answers.len() < ANSWERS
+            && self.pages.len() < PAGES
+            && (self.asked.len() < relay::requests::WAITING_PER_SESSION || !self.relay.relay().is_ready())
+    }
+
+    /// When `tick` is to be called though nothing happens.
+    fn due(&mut self) -> Instant {
+        let limits = &self.terms.limits;
+        let mut due = self.heartbeat_due.min(self.alive + limits.heartbeat_lost);
+        if let Some(since) = self.writer.blocked_since() {
+            due = due.min(since + limits.stall);
+        }
+        if let Some((_, _, since)) = &self.opening {
+            due = due.min(*since + limits.request);
+        }
+        if let Some((until, _)) = self.leaving {
+            due = due.min(until);
+        }
+        if self.seats.values().any(|seat| seat.is_owed_presence)
+            && self.writer.is_empty()
+            && let Some(wait) = self.presence.wait()
+        {
+            due = due.min(Instant::now() + wait);
+        }
+        due
+    }
+
+    /// Does what is due.
+    fn tick(&mut self) {
+        let (now, limits) = (Instant::now(), Arc::clone(&self.terms.limits));
+        if self.leaving.is_some_and(|(until, _)| until <= now) {
+            return self.end(Ending::of(Close::GoingAway));
+        }
+        if self.writer.blocked_since().is_some_and(|since| since + limits.stall <= now) {
+            return self.end_slow();
+        }
+        if self.alive + limits.heartbeat_lost <= now {
+            return self.end(Ending::of(Close::HeartbeatLost));
+        }
+        if self.opening.as_ref().is_some_and(|(_, _, since)| *since + limits.request <= now) {
+            let id = self.opening.take().map(|(id, ..)| id).unwrap_or_default();
+            self.refuse(&id, None, &Refusal::unavailable());
+            return self.end(Ending::of(Close::GoingAway));
+        }
+        if self.heartbeat_due <= now {
+            self.heartbeat_due = now + limits.heartbeat;
+            self.beat();
+        }
+    }
+
+    /// Gives a sign of life, and asks for one.
+    fn beat(&mut self) {
+        match self.dialect {
+            Dialect::Full if self.opening.is_none() => {
+                self.is_asked_for_life = true;
+                let heads = self.moved_heads();
+                self.answer("", chat_response::Frame::Heartbeat(proto::Heartbeat { heads }));
+            }
+            Dialect::Full | Dialect::Plain | Dialect::Open => self.answers.push_back(Frame::ping()),
+        }
+    }
+
+    /// The heads of the rooms that are live here and moved since they were last told. Told only with nothing on its way
+    /// that they count.
+    fn moved_heads(&mut self) -> HashMap<String, String> {
+        if !self.writer.is_empty() {
+            return HashMap::new();
+        }
+        self.seats
+            .iter_mut()
+            .filter_map(|(room, seat)| Some((room.to_string(), seat.moved_head()?.to_string())))
+            .collect()
+    }
+
+    /// The gateway drains: asks the client to come back at a time of its own.
+    fn go_away(&mut self) {
+        let window = self.terms.drain_window;
+        let wait = window.mul_f64(rand::random::<f64>() / 2.0);
+        let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        let stay = match self.dialect {
+            Dialect::Full => window.mul_f64(0.8),
+            // A plain client cannot be asked: it is closed when its time has come.
+            Dialect::Plain | Dialect::Open => wait,
+        };
+        let told_ms = if self.dialect == Dialect::Full { wait_ms } else { 0 };
+        self.leaving = Some((Instant::now() + stay, told_ms));
+        if self.dialect == Dialect::Full {
+            let going =
+                proto::GoingAway { retry_after_ms: wait_ms, reason: Close::GoingAway.reason().to_owned() };
+            self.answer("", chat_response::Frame::GoingAway(going));
+        }
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.ending.get_or_insert(ending);
+    }
+
+    fn end_slow(&mut self) {
+        self.slow.increment(1);
+        self.end(Ending::of(Close::SlowConsumer));
+    }
+
+    /// Puts a frame of the full dialect among the answers.
+    fn answer(&mut self, id: &str, frame: chat_response::Frame) {
+        self.answers.push_back(frame::encode(id, &frame));
+    }
+
+    /// Says that a request was refused.
+    fn refuse(&mut self, id: &str, room: Option<&str>, refusal: &Refusal) {
+        if self.dialect == Dialect::Plain {
+            self.answers.push_back(plain::error(room, &refusal.0));
+        } else {
+            self.answer(id, chat_response::Frame::Error(refusal.0.clone()));
+        }
+    }
+
+    /// A frame is at fault; too many in a row end the session.
+    fn fault(&mut self, id: &str, fault: &Fault) {
+        self.refuse(id, None, &Refusal(fault.to_error()));
+        if *fault != Fault::Unknown {
+            self.faults += 1;
+            if self.faults >= FAULTS {
+                self.end(Ending::of(Close::TooManyErrors));
+            }
+        }
+    }
+
+    /// Puts a page, or a name, on order.
+    fn order(&mut self, done: impl Future<Output = Done> + Send + 'static) {
+        self.pages.push(done.boxed());
+    }
+}
+
+/// Counts a session while it is open.
+struct Open(Gauge);
+
+impl Open {
+    fn count() -> Self {
+        let gauge = metrics::gauge!(names::SESSIONS);
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}

@@ -1,0 +1,216 @@
+//! What a session takes from its rooms.
+//!
+//! Owns the turn in which answers, events and the ephemeral are written. Promises that order, that each event is made into
+//! bytes once for all sessions, and that presence stays within its budget (P3, P8, P9). Never takes more than the socket
+//! is ready for.
+
+use std::sync::Arc;
+
+use parlour_feed::{Budget, Entry, Step};
+use parlour_proto::v1 as proto;
+use parlour_proto::v1::chat_response;
+
+use super::{Close, Dialect, Ending, Frame, Session, Socket, frame, plain, seat::State};
+use crate::relay::{
+    event::{Form, RoomEvent},
+    presence::{Owed, Shown},
+};
+
+/// What is taken from a room before the next has its turn.
+const BUDGET: Budget = Budget { events: 64, bytes: 64 * 1024 };
+
+impl<S: Socket> Session<S> {
+    /// Finds something to write, once everything before has been handed over.
+    pub(super) fn fill(&mut self) {
+        if !self.writer.is_empty() {
+            return;
+        }
+        while let Some(answer) = self.answers.pop_front() {
+            self.writer.put(answer);
+        }
+        while self.writer.is_empty() && self.ending.is_none() {
+            let next = self.ready.pop_front();
+            let next = next.or_else(|| self.relay.inbox().next_room().map(|wake| Arc::clone(wake.room())));
+            let Some(room) = next else { break };
+            self.step(&room);
+        }
+        if self.writer.is_empty() {
+            self.tell_presence();
+        }
+        if self.writer.is_empty() {
+            self.tell_typing();
+        }
+    }
+
+    /// Takes what a room has for this session now.
+    fn step(&mut self, name: &Arc<str>) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        if matches!(seat.state, State::Starting(_)) {
+            return;
+        }
+        let mut entries = Vec::new();
+        let reader = seat.reader;
+        let (step, is_live) = seat.room.look(|feed| {
+            let step = feed.step(reader, BUDGET, now(), &mut entries);
+            (step, feed.is_live(reader))
+        });
+        match step {
+            Step::Nothing if is_live => self.verified(name, None),
+            // It waits for the log, which the room's driver reads.
+            Step::Nothing => seat.room.nudge(),
+            Step::Events => {
+                self.verified(name, None);
+                self.ready.push_back(Arc::clone(name));
+                self.deliver(&entries);
+            }
+            Step::Presence { .. } => {
+                seat.is_owed_presence = true;
+                self.ready.push_back(Arc::clone(name));
+                self.verified(name, None);
+            }
+            Step::Head(_) => {}
+            Step::Resync { cursor, reason } => {
+                seat.head = cursor;
+                self.ready.push_back(Arc::clone(name));
+                if self.dialect == Dialect::Plain {
+                    return self.end_slow();
+                }
+                let resync = proto::Resync {
+                    room: name.to_string(),
+                    cursor: cursor.to_string(),
+                    reason: reason.as_str().to_owned(),
+                };
+                self.verified(name, Some(resync.cursor.clone()));
+                self.writer.put(frame::encode("", &chat_response::Frame::Resync(resync)));
+            }
+        }
+    }
+
+    /// The log has judged the cursor that a session came with: its `joined` is said, from there or from the head.
+    fn verified(&mut self, name: &Arc<str>, head: Option<String>) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        if !matches!(seat.state, State::Verifying(_)) {
+            return;
+        }
+        if let State::Verifying(mut start) = std::mem::replace(&mut seat.state, State::Live) {
+            if let Some(head) = head {
+                start.joined.cursor = head;
+            }
+            self.writer.put(frame::encode(&start.id, &chat_response::Frame::Joined(start.joined)));
+        }
+    }
+
+    fn deliver(&mut self, entries: &[Entry<Arc<RoomEvent>>]) {
+        let form = self.form();
+        let mut delivered = 0;
+        for Entry { event, .. } in entries {
+            let wire = event.frames.get(form, || match form {
+                Form::Full => {
+                    Some(frame::encode("", &chat_response::Frame::Event(event.event.clone())).wire().clone())
+                }
+                Form::Plain => plain::event(&event.event).map(|frame| frame.wire().clone()),
+            });
+            if let Some(wire) = wire {
+                self.writer.put(Frame::of_wire(wire));
+                delivered += 1;
+            }
+        }
+        self.deliveries.increment(delivered);
+    }
+
+    fn form(&self) -> Form {
+        if self.dialect == Dialect::Plain { Form::Plain } else { Form::Full }
+    }
+
+    /// Tells what is owed of presence, as far as the budget goes.
+    fn tell_presence(&mut self) {
+        if self.presence.wait().is_some() {
+            return;
+        }
+        let Some((name, seat)) =
+            self.seats.iter_mut().find(|(_, seat)| seat.is_owed_presence && seat.is_live())
+        else {
+            return;
+        };
+        let (mark, is_monitor) = (seat.mark, seat.is_monitor);
+        let (frames, told) = seat.room.look(|feed| {
+            let fold = feed.fold();
+            let frames = match self.dialect {
+                Dialect::Plain => match fold.notices_since(mark.notices) {
+                    Owed::Each(notices) => notices
+                        .iter()
+                        .filter_map(|notice| {
+                            let make = || Some(plain::notice(name, notice).wire().clone());
+                            notice.frames.get(Form::Plain, make).map(Frame::of_wire)
+                        })
+                        .collect(),
+                    Owed::Whole => vec![plain::user_list(name, &fold.shown())],
+                },
+                _ if is_monitor => vec![counts(name, fold.shown().count)],
+                _ => match fold.changes_since(mark.version) {
+                    Owed::Each(changes) => changes
+                        .iter()
+                        .filter_map(|change| {
+                            let presence = chat_response::Frame::Presence(change.presence.clone());
+                            let make = || Some(frame::encode("", &presence).wire().clone());
+                            change.frames.get(Form::Full, make).map(Frame::of_wire)
+                        })
+                        .collect(),
+                    Owed::Whole => vec![whole(name, &fold.shown())],
+                },
+            };
+            (frames, fold.mark())
+        });
+        (seat.mark, seat.is_owed_presence) = (told, false);
+        for frame in frames {
+            self.presence.spend(frame.len());
+            self.writer.put(frame);
+        }
+    }
+
+    fn tell_typing(&mut self) {
+        let form = self.form();
+        while let Some(notice) = self.relay.inbox().next_typing() {
+            if !self.seats.get(notice.typing.room.as_str()).is_some_and(|seat| seat.is_live()) {
+                continue;
+            }
+            let wire = notice.frames.get(form, || match form {
+                Form::Full => {
+                    let typing = chat_response::Frame::Typing(notice.typing.clone());
+                    Some(frame::encode("", &typing).wire().clone())
+                }
+                Form::Plain => plain::typing(&notice.typing).map(|frame| frame.wire().clone()),
+            });
+            if let Some(wire) = wire {
+                self.writer.put(Frame::of_wire(wire));
+            }
+        }
+    }
+
+    /// Ends the session for the reason that the room service is lost.
+    pub(super) fn end_lost(&mut self) {
+        self.end(Ending::of(Close::GoingAway));
+    }
+}
+
+/// How many are here, without names: what a monitor is told.
+fn counts(room: &str, count: u32) -> Frame {
+    let presence = proto::Presence { room: room.to_owned(), count, ..Default::default() };
+    frame::encode("", &chat_response::Frame::Presence(presence))
+}
+
+/// Everybody, for whoever has missed too many differences.
+fn whole(room: &str, shown: &Shown) -> Frame {
+    let presence = proto::Presence {
+        room: room.to_owned(),
+        snapshot: true,
+        users: shown.users.to_vec(),
+        count: shown.count,
+        ..Default::default()
+    };
+    frame::encode("", &chat_response::Frame::Presence(presence))
+}
+
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,121 @@
+//! What a session is about to write.
+//!
+//! Owns the frames on their way to the socket, in order, and since when the socket takes nothing. Promises that frames are
+//! written together while the socket takes them, and that a socket which stands still is noticed. Never reorders.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    task::{Context, Poll},
+};
+
+use tokio::time::Instant;
+
+use crate::ws::socket::{Frame, Gone, Incoming, Socket};
+
+/// What a turn of the socket brought.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// All frames were handed over: there is room for more.
+    Written,
+    /// The socket takes nothing for now.
+    Blocked,
+    /// Something came.
+    Incoming(Incoming),
+    /// Nothing can be written any more.
+    Gone,
+}
+
+/// The frames on their way.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    frames: VecDeque<Frame>,
+    is_unflushed: bool,
+    blocked_since: Option<Instant>,
+}
+
+impl Writer {
+    /// Puts a frame behind the others.
+    pub(super) fn put(&mut self, frame: Frame) {
+        self.frames.push_back(frame);
+    }
+
+    /// Whether all frames were handed over.
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Since when the socket takes nothing.
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        self.blocked_since
+    }
+
+    /// Writes what the socket takes, and reads if `reads`. Cancel-safe: nothing is taken before it is returned.
+    pub(super) async fn turn(&mut self, socket: &mut impl Socket, reads: bool) -> Turn {
+        poll_fn(|cx| {
+            let was_blocked = self.blocked_since.is_some();
+            match self.poll_write(socket, cx) {
+                Poll::Ready(Ok(true)) => return Poll::Ready(Turn::Written),
+                Poll::Ready(Err(Gone)) => return Poll::Ready(Turn::Gone),
+                Poll::Ready(Ok(false)) | Poll::Pending => {}
+            }
+            if reads && let Poll::Ready(incoming) = socket.poll_read(cx) {
+                return Poll::Ready(Turn::Incoming(incoming));
+            }
+            if !was_blocked && self.blocked_since.is_some() {
+                Poll::Ready(Turn::Blocked)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Writes until nothing is left, the socket is gone, or the time is up.
+    pub(super) async fn finish(&mut self, socket: &mut impl Socket, until: Instant) {
+        let all = poll_fn(|cx| {
+            loop {
+                match self.poll_write(socket, cx) {
+                    Poll::Ready(Ok(true)) => {}
+                    Poll::Ready(Ok(false) | Err(Gone)) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        });
+        // Whoever does not take it in time finds it missing.
+        let _ = tokio::time::timeout_at(until, all).await;
+    }
+
+    /// Hands frames over; true once all are, then false once they are on their way.
+    fn poll_write(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> Poll<Result<bool, Gone>> {
+        let mut has_written = false;
+        while let Some(frame) = self.frames.front() {
+            match socket.poll_push(cx, frame) {
+                Poll::Ready(taken) => {
+                    has_written |= taken? > 0;
+                    self.is_unflushed = true;
+                    self.blocked_since = None;
+                    self.frames.pop_front();
+                }
+                Poll::Pending => return self.blocked(),
+            }
+        }
+        if has_written {
+            return Poll::Ready(Ok(true));
+        }
+        if self.is_unflushed {
+            match socket.poll_flush(cx) {
+                Poll::Ready(flushed) => flushed?,
+                Poll::Pending => return self.blocked(),
+            }
+            self.is_unflushed = false;
+        }
+        self.blocked_since = None;
+        Poll::Ready(Ok(false))
+    }
+
+    fn blocked<T>(&mut self) -> Poll<T> {
+        self.blocked_since.get_or_insert_with(Instant::now);
+        Poll::Pending
+    }
+}
