@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, routing::MethodRouter};
+use axum::{Router, routing::get};
 use parlour_chassis::{admin, tasks::Tasks, telemetry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,9 @@ use crate::{
     config::Config,
     http::{self, Origins},
     limits, metrics,
+    relay::Relay,
     upstream::{Upstream, UpstreamError},
+    ws::{self, Gate, Terms},
 };
 
 /// Why the gateway cannot start.
@@ -43,6 +45,9 @@ pub struct App {
     admin: Option<TcpListener>,
     addrs: Addrs,
     router: Router,
+    relay: Relay,
+    /// The relay's rooms.
+    rooms: Tasks,
     /// Connections and sessions: what a drain waits for.
     sessions: Tasks,
     drain: Duration,
@@ -77,9 +82,17 @@ impl App {
         let upstream = Upstream::connect_lazy(&config.room_urls, token, config.limits.request)?;
         let sessions = Tasks::new();
         let origins = Origins::new(config.allowed_origins, gateway);
-        let router = http::router(upstream, origins, &config.limits, MethodRouter::new());
+        let rooms = Tasks::new();
+        let relay = Relay::build(upstream.clone(), config.limits.clone(), rooms.clone());
+        let terms = Terms {
+            limits: Arc::new(config.limits.clone()),
+            drain: sessions.drain().clone(),
+            drain_window: config.drain,
+        };
+        let chat = get(ws::upgrade).with_state(Gate::new(relay.clone(), terms, sessions.clone()));
+        let router = http::router(upstream, origins, &config.limits, chat);
         let addrs = Addrs { gateway, admin: admin_address };
-        Ok(Self { browsers, admin, addrs, router, sessions, drain: config.drain })
+        Ok(Self { browsers, admin, addrs, router, relay, rooms, sessions, drain: config.drain })
     }
 
     /// Where it is reached.
@@ -89,8 +102,16 @@ impl App {
 
     /// Whether it is ready, for whoever serves the admin port.
     pub fn readiness(&self) -> admin::Readiness {
-        let drain = self.sessions.drain().clone();
-        Arc::new(move || if drain.is_cancelled() { Err("draining".to_owned()) } else { Ok(()) })
+        let (drain, relay) = (self.sessions.drain().clone(), self.relay.clone());
+        Arc::new(move || {
+            if drain.is_cancelled() {
+                Err("draining".to_owned())
+            } else if relay.is_ready() {
+                Ok(())
+            } else {
+                Err("the room service does not answer on the relay".to_owned())
+            }
+        })
     }
 
     /// Serves until `stop`, then drains: unready, nothing more is accepted, sessions are told to return and all are
@@ -99,7 +120,10 @@ impl App {
         let behind = Tasks::new();
         telemetry::keep_up(&behind);
         self.serve_admin(&behind);
-        let Self { browsers, router, sessions, drain, .. } = self;
+        let Self { browsers, router, relay, rooms, sessions, drain, .. } = self;
+        // The relay outlives the sessions, whose goodbyes it carries.
+        let relay_end = behind.drain().clone();
+        behind.spawn(async move { relay.run(relay_end).await });
         let accepting = http::serve(browsers, router, &sessions);
         let draining = async {
             stop.cancelled().await;
@@ -113,6 +137,7 @@ impl App {
         };
         tokio::join!(accepting, draining);
         behind.finish(limits::BEHIND_END).await;
+        rooms.finish(Duration::ZERO).await;
     }
 
     fn serve_admin(&mut self, behind: &Tasks) {

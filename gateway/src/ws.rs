@@ -4,13 +4,14 @@
 //! leave when the gateway drains, and waited for (axum waits for none). Never looks at who asks: origins are judged before.
 
 use axum::{
+    Extension,
     extract::{State, ws::WebSocketUpgrade},
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 use parlour_chassis::tasks::Tasks;
 
-use crate::relay::Relay;
+use crate::{http::Seat, relay::Relay};
 
 pub mod close;
 mod convert;
@@ -41,7 +42,11 @@ impl Gate {
 }
 
 /// Turns a request into a session; refuses while the gateway drains.
-pub async fn upgrade(State(gate): State<Gate>, upgrade: WebSocketUpgrade) -> Response {
+pub async fn upgrade(
+    State(gate): State<Gate>,
+    seat: Option<Extension<Seat>>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     if gate.terms.drain.is_cancelled() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
@@ -49,7 +54,12 @@ pub async fn upgrade(State(gate): State<Gate>, upgrade: WebSocketUpgrade) -> Res
     socket::bounded(upgrade, frame_bytes).on_upgrade(async move |socket| {
         // This task is axum's, which waits for none: the session is handed to one of ours.
         let session = Session::new(AxumSocket::new(socket), &gate.relay, gate.terms);
-        drop(gate.tasks.spawn(session.run()));
+        let task = gate.tasks.spawn(async move {
+            session.run().await;
+            // The connection's seat is given back when its session is over.
+            drop(seat);
+        });
+        drop(task);
     })
 }
 

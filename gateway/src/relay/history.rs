@@ -90,10 +90,7 @@ async fn messages(
     page_size: i32,
 ) -> Result<proto::History, Refusal> {
     let request = proto::ListMessagesRequest { room: room.clone(), before_seq, after_seq: None, page_size };
-    let answer = upstream.unary(|mut client| {
-        let request = request.clone();
-        async move { client.list_messages(request).await }
-    });
+    let answer = upstream.unary(request, async |mut client, request| client.list_messages(request).await);
     let page = answer.await.map_err(Refusal::of_status)?;
     Ok(proto::History { room, messages: page.messages, events: Vec::new(), more: page.more })
 }
@@ -110,10 +107,7 @@ async fn events(
         page_size,
         after_seq: Some(after),
     };
-    let answer = upstream.unary(|mut client| {
-        let request = request.clone();
-        async move { client.list_events(request).await }
-    });
+    let answer = upstream.unary(request, async |mut client, request| client.list_events(request).await);
     let page = answer.await.map_err(Refusal::of_status)?;
     let head: Cursor = page.head.parse().map_err(|_| Refusal::unavailable())?;
     let more = page.events.last().is_some_and(|event| event.seq < head.seq);

@@ -150,7 +150,7 @@ impl Stream<'_> {
                 }
                 () = self.relay.0.output.notified() => has_output = *self.was_attached,
                 permit = frames_tx.reserve(), if has_output => match permit {
-                    Ok(permit) => match self.relay.lock().requests.next() {
+                    Ok(permit) => match self.relay.lock().requests.next_frame() {
                         Some(frame) => permit.send(request(frame)),
                         None => has_output = false,
                     },
@@ -168,7 +168,7 @@ impl Stream<'_> {
         let Self { relay, frames_tx, mut responses, .. } = self;
         let goodbye = async {
             loop {
-                let Some(frame) = relay.lock().requests.next() else { break };
+                let Some(frame) = relay.lock().requests.next_frame() else { break };
                 if frames_tx.send(request(frame)).await.is_err() {
                     return;
                 }

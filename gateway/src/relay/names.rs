@@ -47,10 +47,7 @@ impl Names {
             return Ok(name);
         }
         let request = proto::GetRoomRequest { room: id.to_owned() };
-        let answer = self.upstream.unary(|mut client| {
-            let request = request.clone();
-            async move { client.get_room(request).await }
-        });
+        let answer = self.upstream.unary(request, async |mut client, request| client.get_room(request).await);
         let room = answer.await.map_err(Refusal::of_status)?.room.ok_or_else(Refusal::unavailable)?;
         let name: Arc<str> = room.name.into();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -79,6 +79,9 @@ pub enum Owed<T> {
     Whole,
 }
 
+/// Who is shown, and their distinct names.
+type Lists = (Arc<Vec<proto::User>>, Arc<Vec<String>>);
+
 /// The fold.
 #[derive(Debug)]
 pub struct Fold {
@@ -93,7 +96,7 @@ pub struct Fold {
     second: Option<Instant>,
     said: u32,
     folded: Option<(Instant, bool, String)>,
-    shown: Option<(Arc<Vec<proto::User>>, Arc<Vec<String>>)>,
+    shown: Option<Lists>,
 }
 
 impl Fold {

@@ -216,7 +216,7 @@ impl Requests {
     }
 
     /// The next frame for the link, which must stand.
-    pub fn next(&mut self) -> Option<Frame> {
+    pub fn next_frame(&mut self) -> Option<Frame> {
         while let Some(out) = self.out.pop_front() {
             match out {
                 Out::Frame(frame) => return Some(frame),
