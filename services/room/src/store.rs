@@ -4,8 +4,10 @@
 //! gapless order a room, and a repeat is answered with the first. Never knows who listens.
 
 pub mod any;
+mod batch;
 mod migrate;
 mod page;
+pub mod postgres;
 mod row;
 pub mod sqlite;
 pub mod writer;

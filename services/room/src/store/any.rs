@@ -7,7 +7,7 @@ use std::path::Path;
 
 use parlour_feed::cursor::Seq;
 
-use super::{Appended, EventPage, GuestKey, Span, Store, StoreError, sqlite::Sqlite};
+use super::{Appended, EventPage, GuestKey, Span, Store, StoreError, postgres::Postgres, sqlite::Sqlite};
 use crate::domain::{
     event::{Draft, Event},
     ids::{RoomId, UserId},
@@ -33,12 +33,15 @@ impl Default for Options {
 pub enum AnyStore {
     /// One file, one process.
     Sqlite(Sqlite),
+    /// One database, as many processes as need be.
+    Postgres(Postgres),
 }
 
 macro_rules! either {
     ($self:ident, $store:ident => $call:expr) => {
         match $self {
             Self::Sqlite($store) => $call,
+            Self::Postgres($store) => $call,
         }
     };
 }
@@ -49,10 +52,12 @@ impl AnyStore {
     /// # Errors
     /// `Unusable`, with a sentence that says what to do, or `Unavailable`.
     pub async fn open(url: &str, options: Options) -> Result<Self, StoreError> {
-        let Options { connections: _ } = options;
         match url.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => {
                 Ok(Self::Sqlite(Sqlite::open(Path::new(path)).await?))
+            }
+            Some(("postgres" | "postgresql", _)) => {
+                Ok(Self::Postgres(Postgres::open(url, options.connections).await?))
             }
             // What follows the scheme may hold a password.
             _ => Err(StoreError::Unusable(
@@ -63,7 +68,10 @@ impl AnyStore {
 
     /// Finishes what was begun and lets go of the store; later calls are answered `Unavailable`.
     pub async fn close(&self) {
-        either!(self, store => store.close().await);
+        match self {
+            Self::Sqlite(store) => store.close().await,
+            Self::Postgres(store) => store.close(),
+        }
     }
 }
 

@@ -29,7 +29,6 @@ pub(super) const SQLITE: &[Migration] =
     &[Migration { version: 1, name: "room", sql: include_str!("../../migrations/sqlite/0001_room.sql") }];
 
 /// The steps of PostgreSQL.
-#[cfg(test)]
 pub(super) const POSTGRES: &[Migration] =
     &[Migration { version: 1, name: "room", sql: include_str!("../../migrations/postgres/0001_room.sql") }];
 

@@ -6,6 +6,14 @@
 use super::PAGE_BYTES;
 use crate::domain::event::Event;
 
+/// The most events in one page, whatever limit was asked for.
+const PAGE_EVENTS: usize = 1_000;
+
+/// How many rows to read so as to fill a page of `limit` events and learn whether there are more.
+pub(super) fn rows(limit: usize) -> i64 {
+    limit.min(PAGE_EVENTS) as i64 + 1
+}
+
 /// A page that is being filled.
 #[derive(Debug)]
 pub(super) struct Filling {
@@ -18,7 +26,7 @@ pub(super) struct Filling {
 impl Filling {
     /// An empty page for at most `limit` events.
     pub(super) fn new(limit: usize) -> Self {
-        Self { events: Vec::new(), limit, left_bytes: PAGE_BYTES, more: false }
+        Self { events: Vec::new(), limit: limit.min(PAGE_EVENTS), left_bytes: PAGE_BYTES, more: false }
     }
 
     /// Takes the next event, or returns `false` where the page is full: there is more than it holds.

@@ -16,7 +16,7 @@ use crate::{
     },
     store::{
         EventPage, GuestKey, Span, StoreError,
-        page::Filling,
+        page::{Filling, rows},
         row::{Columns, limit_in, seq_in, seq_out, visibility_out},
     },
 };
@@ -58,9 +58,9 @@ pub(super) fn rooms(
 ) -> Result<Vec<Room>, StoreError> {
     const QUERY: &str = room_query!("where name > ?1 and archived = 0 order by name limit ?2");
     let mut statement = connection.prepare_cached(QUERY).map_err(failed)?;
-    let mut rows = statement.query((after.map_or("", RoomName::as_str), limit_in(limit))).map_err(failed)?;
+    let mut found = statement.query((after.map_or("", RoomName::as_str), limit_in(limit))).map_err(failed)?;
     let mut rooms = Vec::new();
-    while let Some(row) = rows.next().map_err(failed)? {
+    while let Some(row) = found.next().map_err(failed)? {
         rooms.push(to_room(row)?);
     }
     Ok(rooms)
@@ -80,7 +80,7 @@ pub(super) fn events(
         _ => time_of(&moment, id, after)?,
     };
     let base = base_at.map(|at| Cursor { check: Check::of(id.as_str(), at), seq: after });
-    let (events, _) = page(&moment, QUERY, (id.as_str(), seq_in(after), limit_in(limit)), limit)?;
+    let (events, _) = page(&moment, QUERY, (id.as_str(), seq_in(after), rows(limit)), limit)?;
     Ok(Some(EventPage { base, events, head: room.cursor() }))
 }
 
@@ -94,14 +94,14 @@ pub(super) fn messages(
         event_query!("where room_id = ?1 and seq < ?2 and kind = 'message' order by seq desc limit ?3");
     const AFTER: &str =
         event_query!("where room_id = ?1 and seq > ?2 and kind = 'message' order by seq limit ?3");
-    let one_more = limit_in(limit.saturating_add(1));
     match span {
         Span::Before(seq) => {
-            let (mut events, more) = page(connection, BEFORE, (id.as_str(), seq_in(seq), one_more), limit)?;
+            let (mut events, more) =
+                page(connection, BEFORE, (id.as_str(), seq_in(seq), rows(limit)), limit)?;
             events.reverse();
             Ok((events, more))
         }
-        Span::After(seq) => page(connection, AFTER, (id.as_str(), seq_in(seq), one_more), limit),
+        Span::After(seq) => page(connection, AFTER, (id.as_str(), seq_in(seq), rows(limit)), limit),
     }
 }
 
@@ -156,9 +156,9 @@ fn page(
     limit: usize,
 ) -> Result<(Vec<Event>, bool), StoreError> {
     let mut statement = connection.prepare_cached(query).map_err(failed)?;
-    let mut rows = statement.query(params).map_err(failed)?;
+    let mut found = statement.query(params).map_err(failed)?;
     let mut page = Filling::new(limit);
-    while let Some(row) = rows.next().map_err(failed)? {
+    while let Some(row) = found.next().map_err(failed)? {
         if !page.take(to_event(row)?) {
             break;
         }
