@@ -54,6 +54,10 @@ impl Log {
         log
     }
 
+    pub(crate) fn root(&self) -> Cursor {
+        self.root.0
+    }
+
     pub(crate) fn head(&self) -> Cursor {
         self.entries.last().map_or(self.root.0, |entry| entry.cursor)
     }
@@ -116,8 +120,11 @@ impl Log {
 
     fn make(&mut self, seq: Seq) -> (Cursor, Name) {
         self.names += 1;
-        let cursor = Cursor { check: Check::of("R", self.names as i64), seq };
-        assert!(self.history.insert(cursor, self.names).is_none(), "a check has repeated; take another room");
+        let mut cursors =
+            (self.names as i64..).map(|time| Cursor { check: Check::of("R", time * 7_919), seq });
+        let cursor = cursors.find(|cursor| !self.history.contains_key(cursor));
+        let cursor = cursor.expect("a check that is free at this seq");
+        self.history.insert(cursor, self.names);
         self.cursors.push(cursor);
         (cursor, self.names)
     }
