@@ -6,8 +6,8 @@
 //! reader but by a read of the log asked for after it came.
 //!
 //! The owner feeds it (`hint`, `head`, `set_presence`, `join`, `leave`), then reads what it asks for (`poll_read` until
-//! `None`, after every input and at `deadline`; every `Read` is answered by `read_done`), acts on `next_change`, and
-//! wakes whom `drain_woken` names.
+//! `None`, whenever `is_poll_due`, after a step too, and at `deadline`; every `Read` is answered by `read_done`), acts on
+//! `next_change`, and wakes whom `drain_woken` names.
 
 mod step;
 
@@ -45,6 +45,8 @@ pub struct Audience<E, W> {
     probe_due: Option<Instant>,
     /// The ticket of the last read.
     asks: u64,
+    /// Whether `poll_read` would say `None` and `deadline` what it said then.
+    is_polled: bool,
     limits: Limits,
 }
 
@@ -66,6 +68,7 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             parked_until: Seq::MAX,
             probe_due: None,
             asks: 0,
+            is_polled: true,
             limits,
         }
     }
@@ -74,12 +77,14 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
     pub fn hint(&mut self, hint: Hint<E>, now: Instant) {
         let before = self.position();
         self.follower.hint(hint, now);
+        self.is_polled &= !self.follower.is_waiting();
         self.moved(before);
     }
 
     /// Takes what a link or a probe says the log's head is.
     pub fn head(&mut self, head: Cursor, now: Instant) {
         self.follower.head(head, now);
+        self.is_polled &= !self.follower.is_waiting();
     }
 
     /// What must be read from the log now; ask until `None`. Also lets go what has been kept long enough.
@@ -91,16 +96,25 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             }
         }
         let ticket = self.asks + 1;
-        let (after, limit) = match self.follower.poll_read(now, ticket) {
-            Some(after) => (after, self.limits.read_events),
-            None => self.pages.poll_read(now, ticket, self.follower.position().seq, &mut self.readers)?,
+        let stood = self.position().seq;
+        let wanted = match self.follower.poll_read(now, ticket) {
+            Some(after) => Some((after, self.limits.read_events)),
+            None => self.pages.poll_read(now, ticket, stood, &mut self.readers),
         };
-        self.asks = ticket;
-        Some(Read { after, limit, ticket })
+        self.is_polled = wanted.is_none();
+        self.asks += u64::from(wanted.is_some());
+        wanted.map(|(after, limit)| Read { after, limit, ticket })
+    }
+
+    /// Whether `poll_read` may have something to say, or `deadline` has come nearer, since it said `None`: a step may
+    /// have asked for a page. Only then need the driver be woken.
+    pub fn is_poll_due(&self) -> bool {
+        !self.is_polled
     }
 
     /// Takes the log's answer.
     pub fn read_done(&mut self, read: Read, answer: LogRead<E>, now: Instant) {
+        self.is_polled = false;
         if self.follower.is_reading(read.ticket) {
             self.follower_read(read.ticket, answer, now);
         } else if let Some(arrived) = self.pages.read_done(read.ticket, answer, now) {
@@ -236,6 +250,7 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
         if before == page {
             return;
         }
+        self.is_polled = false;
         if let Some(number) = page {
             self.pages.enter(number, &mut self.readers);
         }
@@ -264,6 +279,13 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             if self.position().seq >= self.parked_until {
                 self.unpark();
             }
+        }
+    }
+
+    fn probe_by(&mut self, due: Instant) {
+        if self.probe_due.is_none() {
+            self.probe_due = Some(due);
+            self.is_polled = false;
         }
     }
 

@@ -211,6 +211,11 @@ impl<E: Weigh + Clone> Follower<E> {
         self.answered
     }
 
+    /// Whether it has something to ask, now or later.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.reading.is_none() && (self.is_suspect || self.due.is_some())
+    }
+
     pub(crate) fn is_reading(&self, ticket: u64) -> bool {
         self.reading.as_ref().is_some_and(|asked| asked.ticket == ticket)
     }

@@ -28,8 +28,10 @@ pub struct Limits {
     pub pages_in_flight: usize,
     /// Bytes of readers' pages kept; no more are asked for beyond it.
     pub pages_bytes: usize,
-    /// How long a readers' page is kept for others who stand at the same place.
+    /// How long a readers' page is kept for others who come to the same place.
     pub page_keep: Duration,
+    /// How long it is kept at most for those who asked for it.
+    pub page_hold: Duration,
     /// The least wait after a failed read.
     pub retry_min: Duration,
     /// The longest wait after a failed read.
@@ -50,6 +52,7 @@ impl Default for Limits {
             pages_in_flight: 4,
             pages_bytes: 2 << 20,
             page_keep: Duration::from_secs(1),
+            page_hold: Duration::from_secs(5),
             retry_min: Duration::from_millis(50),
             retry_max: Duration::from_millis(500),
         }

@@ -4,6 +4,8 @@
 //! that few are on their way and few bytes kept, and that a page of one number always covers the same seqs. Never
 //! judges a reader: it says what the page says, and when it was asked for.
 
+mod shared;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Instant,
@@ -13,6 +15,7 @@ use crate::{
     cursor::{Cursor, Seq},
     limits::Limits,
     log::{Entry, LogRead, Page, Weigh},
+    pages::shared::{Outcome, Shared, State},
     readers::{List, Readers},
     retry::Retry,
 };
@@ -43,30 +46,6 @@ pub(crate) struct Pages<E> {
     read: u64,
     retry: Retry,
     limits: Limits,
-}
-
-/// A page that somebody wanted.
-#[derive(Debug)]
-struct Shared<E> {
-    waiters: List,
-    /// How many readers wait for it or are taking it.
-    interest: usize,
-    state: State,
-    /// The ticket of the read that began it.
-    began: u64,
-    /// Where the Follower stood then.
-    stood: Seq,
-    /// What has been read of it: one answer, or several where bytes cut it.
-    page: Option<Page<E>>,
-    bytes: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Idle,
-    Queued,
-    Asked { ticket: u64 },
-    Kept { until: Instant },
 }
 
 /// A page that has just come.
@@ -162,22 +141,29 @@ impl<E: Weigh + Clone> Pages<E> {
         }
         let number = *self.queue.front()?;
         let has_begun = self.shared.get(&number).is_some_and(|shared| shared.page.is_some());
-        if !has_begun && !self.make_room(readers) {
+        if !has_begun && !self.make_room(now, readers) {
             return None;
         }
         self.queue.pop_front();
         self.ask(number, ticket, stood)
     }
 
+    /// Somebody has taken from the page: it has served its purpose, and may go where another needs the room.
+    pub(crate) fn mark_used(&mut self, number: u64) {
+        if let Some(Shared { state: State::Kept { is_used, .. }, .. }) = self.shared.get_mut(&number) {
+            *is_used = true;
+        }
+    }
+
     /// When [`poll_read`](Self::poll_read) may have something to say, or to let go, though nothing came in.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let until = |shared: &Shared<E>| match shared.state {
-            State::Kept { until } => Some(until),
-            State::Idle | State::Queued | State::Asked { .. } => None,
-        };
-        let kept = self.shared.values().filter_map(until).min();
         let is_free = !self.queue.is_empty() && self.asked.len() < self.limits.pages_in_flight.max(1);
         let retry = self.retry.until().filter(|_| is_free);
+        let is_short = is_free && self.bytes >= self.limits.pages_bytes;
+        let end = |shared: &Shared<E>| {
+            if is_short { shared.spared(&self.limits) } else { shared.end(&self.limits) }
+        };
+        let kept = self.shared.values().filter_map(end).min();
         [kept, retry].into_iter().flatten().min()
     }
 
@@ -197,7 +183,7 @@ impl<E: Weigh + Clone> Pages<E> {
         self.bytes = self.bytes - before + shared.bytes;
         match outcome {
             Outcome::Whole => {
-                shared.state = State::Kept { until: now + self.limits.page_keep };
+                shared.state = State::Kept { since: now, is_used: false };
                 self.retry.succeeded();
                 self.read += 1;
             }
@@ -250,22 +236,22 @@ impl<E: Weigh + Clone> Pages<E> {
 
     /// Lets go what has been kept long enough.
     fn expire<W>(&mut self, now: Instant, readers: &mut Readers<W>) {
-        let is_over = |shared: &Shared<E>| matches!(shared.state, State::Kept { until } if until <= now);
-        while let Some((&number, _)) = self.shared.iter().find(|(_, shared)| is_over(shared)) {
+        loop {
+            let mut ends = self.shared.iter().map(|(number, shared)| (*number, shared.end(&self.limits)));
+            let over = ends.find(|(_, end)| end.is_some_and(|end| end <= now));
+            let Some((number, _)) = over else { return };
             self.let_go(number, readers);
         }
     }
 
-    /// Whether another page may be begun: within the bound, or after letting go one that nobody is taking.
-    fn make_room<W>(&mut self, readers: &mut Readers<W>) -> bool {
-        let until = |shared: &Shared<E>| match shared.state {
-            State::Kept { until } if shared.interest == 0 => Some(until),
-            _ => None,
-        };
+    /// Whether another page may be begun: within the bound, or after letting go one that can be spared.
+    fn make_room<W>(&mut self, now: Instant, readers: &mut Readers<W>) -> bool {
         while self.bytes >= self.limits.pages_bytes {
-            let idle =
-                self.shared.iter().filter_map(|(number, shared)| Some((until(shared)?, *number))).min();
-            let Some((_, number)) = idle else { return false };
+            let spared = |(number, shared): (&u64, &Shared<E>)| {
+                let since = shared.spared(&self.limits)?;
+                (shared.interest == 0 || since <= now).then_some((since, *number))
+            };
+            let Some((_, number)) = self.shared.iter().filter_map(spared).min() else { return false };
             self.let_go(number, readers);
         }
         true
@@ -286,65 +272,5 @@ impl<E: Weigh + Clone> Pages<E> {
             self.queue.retain(|other| *other != number);
             readers.drop_list(shared.waiters);
         }
-    }
-}
-
-enum Outcome {
-    Whole,
-    Part,
-    Failed,
-}
-
-impl<E: Weigh> Shared<E> {
-    fn new(waiters: List) -> Self {
-        Self { waiters, interest: 0, state: State::Idle, began: 0, stood: 0, page: None, bytes: 0 }
-    }
-
-    /// Drops what has been read; says what it weighed.
-    fn forget(&mut self) -> usize {
-        self.page = None;
-        std::mem::take(&mut self.bytes)
-    }
-
-    /// Takes an answer for the page of `size` events after `base`.
-    fn answer(&mut self, base: Seq, size: u64, read: LogRead<E>) -> Outcome {
-        let after = self.page.as_ref().map_or(base, |page| page.end().seq);
-        match read {
-            LogRead::Page(part) if part.follows(after) => self.extend(part, base + size),
-            LogRead::Ahead { head } if head.seq < after => match self.page {
-                None => {
-                    self.page = Some(Page { base: head, entries: Vec::new(), head });
-                    Outcome::Whole
-                }
-                Some(_) => self.begin_again(),
-            },
-            LogRead::Page(_) | LogRead::Ahead { .. } | LogRead::Failed => Outcome::Failed,
-        }
-    }
-
-    fn extend(&mut self, mut part: Page<E>, end: Seq) -> Outcome {
-        let head = part.true_head();
-        part.entries.retain(|entry| entry.cursor.seq <= end);
-        let weight: usize = part.entries.iter().map(|entry| entry.event.bytes()).sum();
-        let has_grown = !part.entries.is_empty();
-        match &mut self.page {
-            Some(page) if page.end() != part.base => return self.begin_again(),
-            Some(page) => page.entries.append(&mut part.entries),
-            None => self.page = Some(part),
-        }
-        self.bytes += weight;
-        let Some(page) = &mut self.page else { return Outcome::Failed };
-        page.head = head;
-        match page.end().seq >= end.min(head.seq) {
-            true => Outcome::Whole,
-            false if has_grown => Outcome::Part,
-            false => Outcome::Failed,
-        }
-    }
-
-    /// The log changed while its parts were read.
-    fn begin_again(&mut self) -> Outcome {
-        self.forget();
-        Outcome::Part
     }
 }

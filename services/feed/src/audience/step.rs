@@ -92,6 +92,7 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             Source::Page(number) => {
                 let cut = self.position().seq;
                 let to = take(self.pages.after(number, at.seq, cut), budget, into).unwrap_or(at);
+                self.pages.mark_used(number);
                 self.advance(id, to);
                 Step::Events
             }
@@ -147,7 +148,7 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
         match self.follower.answered().filter(|answered| answered.ticket > since) {
             Some(answered) if answered.head.seq < at.seq => return Source::Lost(ResyncReason::Ahead),
             Some(_) => {}
-            None => self.probe_due = self.probe_due.or(Some(now + self.limits.ahead_wait)),
+            None => self.probe_by(now + self.limits.ahead_wait),
         }
         self.set_page(id, None);
         self.parked_until = self.parked_until.min(at.seq);
@@ -168,6 +169,7 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             Look::EndsBefore if asked > since => return Source::Lost(ResyncReason::Ahead),
             Look::EndsThere if asked > since => self.dispute(id, at),
             Look::Missing | Look::Contradicts | Look::EndsBefore | Look::EndsThere => {
+                self.is_polled = false;
                 if let Some(waiters) = self.pages.want(number) {
                     self.readers.push(waiters, id.index());
                 }
@@ -180,6 +182,7 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
     /// reader waits for that answer.
     fn dispute(&mut self, id: ReaderId, at: Cursor) {
         self.follower.suspect();
+        self.is_polled = false;
         self.place(id, at);
         self.readers.push(self.parked, id.index());
     }

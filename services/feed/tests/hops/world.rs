@@ -362,7 +362,8 @@ impl World {
     fn settle(&mut self, hop: usize) {
         let now = self.now();
         while self.hops[hop].next_change().is_some() {}
-        while let Some(read) = self.hops[hop].poll_read(now) {
+        let is_due = self.hops[hop].is_poll_due() || self.hops[hop].deadline().is_some_and(|due| due <= now);
+        while let Some(read) = is_due.then(|| self.hops[hop].poll_read(now)).flatten() {
             let delay = self.delay(2_000);
             self.plan(delay, Plan::CarryOut { hop, read });
         }

@@ -301,9 +301,14 @@ impl Room {
                 Change::Jumped { to, .. } => self.follower = Judge::at(&self.log, to),
             }
         }
-        while let Some(read) = self.audience.poll_read(self.now) {
-            self.asked.push(read);
+        if self.audience.is_poll_due()
+            || self.audience.deadline().is_some_and(|deadline| deadline <= self.now)
+        {
+            while let Some(read) = self.audience.poll_read(self.now) {
+                self.asked.push(read);
+            }
         }
+        assert!(!self.audience.is_poll_due());
         let woken = &self.woken;
         self.audience.drain_woken(|nth| {
             assert!(self.readers[*nth].is_some(), "only who is there is woken");
