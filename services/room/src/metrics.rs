@@ -12,7 +12,7 @@ pub fn describe() {
     describe_counter!("parlour_room_relay_events_total", "Events handed to gateways, once a gateway.");
     describe_counter!(
         "parlour_room_slow_consumers_total",
-        "Streams ended because their peer took nothing for too long."
+        "Streams ended because their peer took nothing for too long, by stream: relay, chat."
     );
     describe_counter!(
         "parlour_room_gaps_total",

@@ -3,6 +3,7 @@
 //! Owns how requests come in and answers go out over tonic, and the port's own limits. Promises typed refusals (P11),
 //! reflection and health. Never decides what a room allows.
 
+pub mod chat;
 pub mod convert;
 pub mod relay;
 pub mod status;

@@ -13,7 +13,7 @@ use std::{
 
 use parlour_feed::{
     Audience, Budget, Change, Counters, Entry, Hint, Limits as FeedLimits, LogRead, Read, ReaderId,
-    ReaderKind, ResyncReason, Step, Weigh,
+    ReaderKind, ResyncReason, Step, Verdict, Weigh,
     cursor::{Cursor, Seq},
 };
 
@@ -236,6 +236,16 @@ impl<W: Clone> Live<W> {
     /// Where a reader stands.
     pub fn reader_position(&self, reader: ReaderId) -> Option<Cursor> {
         self.audience.reader_position(reader)
+    }
+
+    /// Whether a reader stands where the room stands.
+    pub fn is_live(&self, reader: ReaderId) -> bool {
+        self.audience.is_live(reader)
+    }
+
+    /// Whether a joiner's cursor is one from which it can be given what follows; its waker tells when that is known.
+    pub fn verify(&mut self, reader: ReaderId, now: Instant) -> Verdict {
+        self.audience.verify(reader, now)
     }
 
     /// What a reader may take now; presence by name up to `names` people.

@@ -16,7 +16,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use metrics::{Counter, counter};
+use metrics::counter;
 use parlour_chassis::tasks::Tasks;
 use parlour_proto::v1::{self, relay_request::Frame as Up};
 use tokio_util::sync::CancellationToken;
@@ -87,8 +87,7 @@ async fn serve(
     };
     let desk = Desk::new(rooms, auth, owner);
     tracing::info!(relay.lane = owner.lane, relay.generation = owner.generation, "a gateway attached");
-    let slow = counter!("parlour_room_slow_consumers_total", "stream" => "relay");
-    let mut relay = Relay { desk, requests, out, drain, superseded, heard: Instant::now(), slow };
+    let mut relay = Relay { desk, requests, out, drain, superseded, heard: Instant::now() };
     let end = relay.run().await;
     let Relay { desk, out, .. } = relay;
     drop(desk); // its sessions are in grace from here
@@ -125,7 +124,6 @@ struct Relay {
     superseded: CancellationToken,
     /// When the peer was last heard, or last not listened to.
     heard: Instant,
-    slow: Counter,
 }
 
 impl Relay {
@@ -139,6 +137,10 @@ impl Relay {
                 return End::Told(going_away());
             }
             let listens = !is_draining && !self.desk.is_full();
+            if self.desk.is_overflowed {
+                return slow();
+            }
+            let works = !self.desk.work.is_empty() && !self.desk.is_full();
             let now = Instant::now();
             self.out.note(has_something, now);
             if !listens {
@@ -157,7 +159,8 @@ impl Relay {
                         room.send(response);
                     }
                 }
-                Some(done) = self.desk.work.next(), if !self.desk.work.is_empty() => self.desk.done(done),
+                () = self.out.closed() => return End::Gone,
+                Some(done) = self.desk.work.next(), if works => self.desk.done(done),
                 request = self.requests.message(), if listens => match request {
                     Ok(Some(request)) => {
                         self.heard = Instant::now();
@@ -170,7 +173,6 @@ impl Relay {
                 () = signal.marked() => self.desk.take_marks(),
                 () = sleep_until(Some(self.heard + SILENCE)), if listens => return silent(),
                 () = sleep_until(self.out.stalls_at(stall)) => {
-                    self.slow.increment(1);
                     return slow();
                 }
             }
@@ -202,6 +204,7 @@ fn silent() -> End {
 }
 
 fn slow() -> End {
+    counter!("parlour_room_slow_consumers_total", "stream" => "relay").increment(1);
     End::Told(status::ending(Code::Unavailable, "SLOW_CONSUMER", "nothing was taken for too long", None))
 }
 

@@ -10,7 +10,7 @@ use parlour_feed::cursor::Cursor;
 use parlour_proto::v1::{self, room_service_server::RoomService};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{caller, convert, page_token, relay, status};
+use super::{caller, chat, convert, page_token, relay, status};
 use crate::{
     auth::{Auth, ServiceCredential},
     domain::{
@@ -27,6 +27,7 @@ pub struct Service {
     rooms: Rooms,
     auth: Arc<Auth>,
     credential: ServiceCredential,
+    chats: chat::Chats,
     relays: relay::Relays,
 }
 
@@ -34,7 +35,8 @@ impl Service {
     /// Makes it over the verbs; its streams are tasks of `tasks`, whose drain ends them.
     pub fn new(rooms: Rooms, auth: Arc<Auth>, credential: ServiceCredential, tasks: &Tasks) -> Self {
         let relays = relay::Relays::new(rooms.clone(), Arc::clone(&auth), tasks.clone());
-        Self { rooms, auth, credential, relays }
+        let chats = chat::Chats::new(rooms.clone(), Arc::clone(&auth), tasks.clone());
+        Self { rooms, auth, credential, chats, relays }
     }
 
     fn shown(&self, room: &Room) -> v1::Room {
@@ -103,10 +105,10 @@ impl RoomService for Service {
         answer(self.presence(&request.into_inner().room).await)
     }
 
-    type ChatStream = tokio_stream::Empty<Result<v1::ChatResponse, Status>>;
+    type ChatStream = chat::Responses;
 
-    async fn chat(&self, _request: Request<Streaming<v1::ChatRequest>>) -> Answer<Self::ChatStream> {
-        Err(Status::unimplemented("this stream is not served yet"))
+    async fn chat(&self, request: Request<Streaming<v1::ChatRequest>>) -> Answer<Self::ChatStream> {
+        answer(self.chats.open(request.into_inner()))
     }
 
     type RelayStream = relay::Responses;

@@ -47,6 +47,11 @@ impl<T> Outgoing<T> {
         self.responses_tx.clone().reserve_owned().await.ok()
     }
 
+    /// Waits until nobody takes responses any more.
+    pub(super) async fn closed(&self) {
+        self.responses_tx.closed().await;
+    }
+
     /// Notes whether there is something to send, before waiting for room.
     pub(super) fn note(&mut self, has_something: bool, now: Instant) {
         match (has_something, self.waiting_since) {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses its part")]
 
+pub mod chatter;
 pub mod gateway;
 
 use std::{future::Future, time::Duration};

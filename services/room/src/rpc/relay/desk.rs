@@ -74,6 +74,8 @@ pub(super) struct Desk {
     pub(super) typing: VecDeque<(Key, Arc<Typing>)>,
     pub(super) events: Counter,
     pub(super) fanout: Histogram,
+    /// An answer did not fit: the stream is over.
+    pub(super) is_overflowed: bool,
     unknown: Counter,
 }
 
@@ -96,6 +98,7 @@ impl Desk {
             typing: VecDeque::new(),
             events: counter!("parlour_room_relay_events_total"),
             fanout: histogram!("parlour_room_fanout_duration_seconds"),
+            is_overflowed: false,
             unknown: counter!("parlour_room_unknown_frames_total", "stream" => "relay"),
         };
         desk.say(Down::Attached(v1::Attached { incarnation: incarnation.to_vec().into() }));
@@ -120,12 +123,11 @@ impl Desk {
         self.typing.drain(..excess);
     }
 
-    /// Queues a frame. There is room: while it is full nothing is read of the peer, and what is under way is bounded.
+    /// Queues a frame. While the outbox is full nothing is read of the peer and nothing under way is finished, so that
+    /// there is room; were there none, the stream would end rather than lose an answer.
     pub(super) fn say(&mut self, frame: Down) {
         let pushed = self.outbox.push(Class::Answer, (), Frame(frame));
-        if !pushed.is_kept {
-            tracing::warn!("a relay's outbox overflowed: an answer was lost");
-        }
+        self.is_overflowed |= !pushed.is_kept;
     }
 
     /// Says that the stream is about to end.
