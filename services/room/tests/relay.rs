@@ -125,7 +125,7 @@ async fn p11_refusals_are_typed_and_unknown_frames_are_ignored() {
     let mut gateway = Gateway::attach(&house, 1, 1).await;
     gateway.opens(1, "Ada").await;
     gateway.says_nothing().await;
-    let mut refused = async |gateway: &mut Gateway, room: &str, content: &str, key: &str| {
+    let refused = async |gateway: &mut Gateway, room: &str, content: &str, key: &str| {
         gateway.posts(1, 9, room, content, key).await;
         match gateway.until(answer).await {
             v1::session_answer::Outcome::Error(error) => (error.code, error.field.unwrap_or_default()),
