@@ -1,8 +1,8 @@
 //! What every store owes.
 //!
 //! Owns the tests that both stores pass: each behaviour is written once, in `conformance/`, and run on SQLite and on
-//! PostgreSQL. Promises that each test has a database of its own. Never tests what is peculiar to one of them: that
-//! stands beside its code, or at the end here.
+//! PostgreSQL; then what is peculiar to one of them. Promises that each test has a database of its own. Never starts a
+//! server.
 
 mod conformance {
     pub(crate) mod append;
@@ -10,31 +10,31 @@ mod conformance {
     pub(crate) mod model;
     pub(crate) mod pages;
     pub(crate) mod place;
+    pub(crate) mod postgres_alone;
     pub(crate) mod rooms;
     pub(crate) mod schema;
+    pub(crate) mod sqlite_alone;
     pub(crate) mod story;
     pub(crate) mod writer;
 }
 
+macro_rules! store {
+    ($store:ident, $on:ident: $($behaviours:ident :: $name:ident),+ $(,)?) => {
+        mod $store {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::conformance::place::$on(crate::conformance::$behaviours::$name).await;
+                }
+            )+
+        }
+    };
+}
+
 macro_rules! every_store {
     ($($behaviours:ident :: $name:ident),+ $(,)?) => {
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    crate::conformance::place::on_sqlite(crate::conformance::$behaviours::$name).await;
-                }
-            )+
-        }
-
-        mod postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    crate::conformance::place::on_postgres(crate::conformance::$behaviours::$name).await;
-                }
-            )+
-        }
+        store! { sqlite, on_sqlite: $($behaviours :: $name),+ }
+        store! { postgres, on_postgres: $($behaviours :: $name),+ }
     };
 }
 
@@ -71,6 +71,25 @@ every_store! {
     writer::p5_a_repeat_is_not_published_but_tells_how_far_the_log_is,
     writer::what_waits_when_the_writer_drains_is_written_and_the_rest_refused,
     kill::p6_acknowledged_sends_survive_kill_9_without_a_gap,
+}
+
+store! {
+    sqlite_alone, on_sqlite:
+    sqlite_alone::a_file_that_is_no_database_is_refused_and_not_touched,
+    sqlite_alone::a_database_of_another_program_is_refused_and_not_touched,
+    sqlite_alone::a_damaged_database_is_refused_with_a_sentence,
+    sqlite_alone::a_folder_that_is_not_there_is_refused_with_a_sentence,
+    sqlite_alone::a_torn_end_of_the_write_ahead_log_costs_nothing_that_was_acknowledged,
+    sqlite_alone::p8_a_full_queue_refuses_and_what_waits_is_written_once_the_store_is_back,
+    sqlite_alone::a_store_that_is_locked_for_long_says_unavailable_and_recovers,
+}
+
+store! {
+    postgres_alone, on_postgres:
+    postgres_alone::a_room_that_another_holds_does_not_stall_the_rest_of_the_batch,
+    postgres_alone::p5_p6_connections_that_die_under_load_lose_and_repeat_nothing,
+    postgres_alone::a_server_that_is_away_is_unavailable_at_once,
+    postgres_alone::a_database_that_will_not_do_is_refused_with_a_sentence,
 }
 
 /// Not a test: the process that `p6_acknowledged_sends_survive_kill_9_without_a_gap` kills.

@@ -202,3 +202,59 @@ fn failed(error: rusqlite::Error) -> StoreError {
     };
     StoreError::Unusable(why.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        event::Body,
+        message::{DisplayName, User},
+        room::Visibility,
+    };
+
+    fn draft(room: &RoomId, key: &str, content: String) -> Draft {
+        let actor = User { id: UserId::new("ada"), name: DisplayName::guest(), guest: true };
+        let body = Body::Message { content, reply_to: None };
+        Draft { room: room.clone(), actor, key: RequestKey::stored(key), key_is_clients: true, body }
+    }
+
+    #[tokio::test]
+    async fn p2_a_full_disk_refuses_whole_batches_leaves_no_gap_and_passes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Sqlite::open(&folder.path().join("parlour.db")).await.expect("opens");
+        let new = NewRoom {
+            name: RoomName::parse("lobby").expect("a name"),
+            title: "Lobby".into(),
+            topic: String::new(),
+            visibility: Visibility::Public,
+            created_by: UserId::new("ada"),
+            request_key: String::new(),
+        };
+        let lobby = store.create_room(&new).await.expect("made").0.id;
+        let limit = |pages: u32| {
+            store.writer.run(move |connection| {
+                connection.pragma_update(None, "max_page_count", pages).map_err(failed)
+            })
+        };
+        let pages = std::fs::metadata(folder.path().join("parlour.db")).expect("read").len() / 4096 + 20;
+        limit(pages as u32).await.expect("limited");
+        let batch = |turn: usize| {
+            (0..10).map(|n| draft(&lobby, &format!("{turn}-{n}"), "long ".repeat(200))).collect::<Vec<_>>()
+        };
+        let mut kept = 0;
+        let refused = loop {
+            match store.append(&batch(kept)).await {
+                Ok(_) => kept += 1,
+                Err(refused) => break refused,
+            }
+            assert!(kept < 1_000, "the disk fills up");
+        };
+        assert_eq!(refused, StoreError::Unavailable("the disk is full".into()));
+        let head = store.room_by_id(&lobby).await.expect("read").expect("there").head;
+        assert_eq!(head, kept as u64 * 10, "nothing of the refused batch is there");
+        limit(1_000_000).await.expect("there is room again");
+        let answers = store.append(&batch(kept)).await.expect("appended");
+        assert!(matches!(&answers[0], Appended::New { event, .. } if event.seq == head + 1));
+        store.close().await;
+    }
+}

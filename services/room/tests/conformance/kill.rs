@@ -122,7 +122,8 @@ pub(crate) async fn child() {
     senders.join_all().await;
 }
 
-struct Nobody;
+/// Whoever is told, and does not care.
+pub(crate) struct Nobody;
 
 impl Published for Nobody {
     fn appended(&self, _: &RoomId, _: Cursor, _: &Arc<Event>) {}
