@@ -191,6 +191,41 @@ fn a_read_from_a_place_no_longer_held_convicts_nobody() {
 }
 
 #[test]
+fn a_page_that_differs_from_what_has_been_delivered_meanwhile_is_looked_into() {
+    let mut story = Story::new(5, Limits::default());
+    let dead = story.append(1).remove(0);
+    story.follower.head(story.log.root(), story.now); // older than the ring: asks the log
+    assert_eq!(story.asks(), Some(5));
+    story.log.restore(5);
+    story.append(1);
+    story.hears(&dead);
+    story.reads(5);
+    assert_eq!(story.delivered(), [6]);
+    assert_eq!(story.asks(), Some(6), "the page had another event there");
+    story.reads(6);
+    assert_eq!(story.jumped(), Some((story.log.head(), ResyncReason::OtherLog)));
+}
+
+#[test]
+fn a_head_heard_while_the_former_log_was_read_is_held_against_what_it_brought() {
+    let mut story = Story::new(2, Limits::default());
+    story.append(5);
+    let head = story.log.head();
+    story.follower.head(head, story.now);
+    assert_eq!(story.asks(), Some(2));
+    let former = story.log.read(2, 200);
+    story.log.restore(2);
+    story.append(1);
+    let head = story.log.head();
+    story.follower.head(head, story.now); // ahead still, so there is nothing to compare it with yet
+    story.is_answered(former);
+    assert_eq!(story.delivered(), [3, 4, 5, 6, 7]);
+    assert_eq!(story.asks(), Some(7));
+    story.reads(7);
+    assert_eq!(story.jumped(), Some((head, ResyncReason::OtherLog)));
+}
+
+#[test]
 fn a_log_that_ends_before_the_position_is_an_older_copy() {
     let mut story = Story::new(9, Limits::default());
     story.log.restore(4);

@@ -311,6 +311,8 @@ impl World {
         let mut given = Vec::new();
         let step = self.hops[gateway].step(reader, budget, now, &mut given);
         self.totals.steps += 1;
+        let stands = self.hops[gateway].position().seq;
+        assert!(given.iter().all(|entry| entry.cursor.seq <= stands), "nothing the Follower has not reached");
         for entry in given {
             self.client_takes(client, &entry);
         }

@@ -259,6 +259,8 @@ impl Room {
         let step = self.audience.step(sim.id, budget, self.now, &mut self.given);
         assert!(self.given.len() <= budget.events.max(1), "P8: within the budget");
         assert_eq!(self.given.is_empty(), step != Step::Events);
+        let stands = self.audience.position().seq;
+        assert!(self.given.iter().all(|entry| entry.cursor.seq <= stands), "cut where the Follower stands");
         self.given.drain(..).for_each(|entry| sim.judge.takes(&entry));
         match step {
             Step::Nothing | Step::Events => {}
