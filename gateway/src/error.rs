@@ -57,9 +57,9 @@ pub enum Error {
     /// A request took too long to arrive.
     #[error("the request took too long to arrive")]
     TooSlow,
-    /// The connection cannot become a WebSocket as this request asks.
-    #[error("this is where WebSockets open: {0}")]
-    NotAnUpgrade(String),
+    /// This is where WebSockets open, and the request asks for none.
+    #[error("this is where WebSockets open: ask for an upgrade")]
+    NotAnUpgrade,
     /// There is nothing at this path.
     #[error("there is nothing here")]
     NotFound,
@@ -167,7 +167,7 @@ impl Error {
             Self::NotJson => (ErrorKind::UnsupportedMedia, "INVALID_FRAME"),
             Self::TooLarge => (ErrorKind::TooLarge, "TOO_LARGE"),
             Self::TooSlow => (ErrorKind::TooSlow, "TOO_SLOW"),
-            Self::NotAnUpgrade(_) => (ErrorKind::UpgradeRequired, "UPGRADE_REQUIRED"),
+            Self::NotAnUpgrade => (ErrorKind::UpgradeRequired, "UPGRADE_REQUIRED"),
             Self::NotFound => (ErrorKind::NotFound, "NOT_FOUND"),
             Self::MethodNotAllowed => (ErrorKind::MethodNotAllowed, "METHOD_NOT_ALLOWED"),
         }

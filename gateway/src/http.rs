@@ -14,7 +14,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
-use http::{Method, StatusCode, header::LOCATION};
+use http::{
+    Method, StatusCode,
+    header::{LOCATION, UPGRADE},
+};
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 
 use crate::{
@@ -51,6 +54,7 @@ pub fn router(upstream: Upstream, origins: Origins, limits: &Limits, chat: Metho
 /// Where WebSockets open. Browsers let any page open one, so the origin is ours to judge.
 fn guarded(chat: MethodRouter, origins: Origins) -> MethodRouter {
     chat.fallback(async || Error::MethodNotAllowed)
+        .layer(from_fn(only_upgrades))
         .layer(from_fn(move |request, next| admit(origins.clone(), request, next)))
 }
 
@@ -77,6 +81,17 @@ async fn admit(origins: Origins, request: Request, next: Next) -> Response {
         next.run(request).await
     } else {
         Error::ForeignOrigin.into_response()
+    }
+}
+
+/// Tells who asks without wanting a WebSocket what is spoken here.
+async fn only_upgrades(request: Request, next: Next) -> Response {
+    let wanted = request.headers().get(UPGRADE).and_then(|value| value.to_str().ok());
+    let is_upgrade = wanted.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
+    if is_upgrade || request.method() != Method::GET {
+        next.run(request).await
+    } else {
+        Error::NotAnUpgrade.into_response()
     }
 }
 

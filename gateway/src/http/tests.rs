@@ -120,7 +120,24 @@ async fn a_foreign_page_opens_no_socket_and_posts_nothing() {
         assert_eq!(refused.problem(), (403, "FORBIDDEN".to_owned()), "{method} {path}");
         assert_ne!(ask(method, path, &[own, json], "{}").await.status, 403, "{method} {path}");
     }
-    assert_eq!(ask("GET", "/chat", &[own], Body::empty()).await.body, "upgraded");
+    let upgrade = ("upgrade", "WebSocket");
+    assert_eq!(ask("GET", "/chat", &[foreign, upgrade], Body::empty()).await.status, 403);
+    assert_eq!(ask("GET", "/chat", &[own, upgrade], Body::empty()).await.body, "upgraded");
+    assert_eq!(ask("GET", "/chat", &[upgrade], Body::empty()).await.body, "upgraded");
+}
+
+#[tokio::test]
+async fn who_asks_for_no_socket_is_told_what_opens_there() {
+    let refused = get("/chat").await;
+    assert_eq!(refused.problem(), (426, "UPGRADE_REQUIRED".to_owned()));
+    assert_eq!(
+        (&refused.headers[UPGRADE], &refused.headers[header::CONNECTION]),
+        (&"websocket".parse().unwrap(), &"upgrade".parse().unwrap())
+    );
+    assert_eq!(
+        ask("POST", "/chat", &[], Body::empty()).await.problem(),
+        (405, "METHOD_NOT_ALLOWED".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -180,7 +197,10 @@ async fn a_panic_ends_one_request_with_a_problem() {
     let upstream = Upstream::connect_lazy(&["http://127.0.0.1:1".parse().unwrap()], None, Duration::ZERO);
     let origins = Origins::new(vec![], "0.0.0.0:80".parse().unwrap());
     let router = router(upstream.unwrap(), origins, &Limits::default(), routing::get(falls));
-    let response = router.oneshot(Request::get("/chat").body(Body::empty()).unwrap()).await.unwrap();
+    let response = router
+        .oneshot(Request::get("/chat").header("upgrade", "websocket").body(Body::empty()).unwrap())
+        .await
+        .unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
 }
