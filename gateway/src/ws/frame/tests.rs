@@ -79,7 +79,7 @@ proptest! {
     fn no_object_panics_the_decoders(
         kind in "hello|join|leave|message|typing|history|ping|x",
         field in "room|content|cursor|history|rooms|version|before|after|limit|id|username|reply_to",
-        value in r#"-?[0-9]{1,25}(\.[0-9]{1,3})?|"[a-z:0-9]{0,70}"|\[\]|\{"a":[0-9]\}|null|true"#,
+        value in r#"-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,3})?|"[a-z:0-9]{0,70}"|\[\]|\{"a":[0-9]\}|null|true"#,
     ) {
         let text = format!(r#"{{"type":"{kind}","{field}":{value}}}"#);
         let fields = Fields::parse(&text).unwrap();
