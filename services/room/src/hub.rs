@@ -262,3 +262,6 @@ impl Published for Hub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -404,3 +404,7 @@ impl<W: Clone> Live<W> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "live_tests.rs"]
+mod tests;
