@@ -208,14 +208,14 @@ impl Socket for AxumSocket {
     async fn close(mut self, close: Close) {
         let code = CloseFrame { code: close.code(), reason: Utf8Bytes::from_static(close.reason()) };
         let goodbye = async {
-            // An error here means that the peer has closed already, which is all that is wanted.
-            if self.inner.send(Message::Close(Some(code))).await.is_ok() {
-                while self.inner.recv().await.is_some_and(|message| message.is_ok()) {}
-                if close.leaves_input() {
-                    // Input that nobody reads makes the kernel reset the connection, which would overtake the close
-                    // frame; the peer is left the time to take it.
-                    std::future::pending::<()>().await;
-                }
+            let told = self.inner.send(Message::Close(Some(code))).await;
+            // A peer that closed first cannot be told any more, but is owed the answer that stands ready: reading on
+            // writes it.
+            while self.inner.recv().await.is_some_and(|message| message.is_ok()) {}
+            if told.is_ok() && close.leaves_input() {
+                // Input that nobody reads makes the kernel reset the connection, which would overtake the close frame;
+                // the peer is left the time to take it.
+                std::future::pending::<()>().await;
             }
         };
         // A peer that takes or answers nothing in time is cut off: what it did not take, it will find missing.
