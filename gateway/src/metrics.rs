@@ -1,11 +1,11 @@
 //! Metrics.
 //!
-//! Owns the name, meaning and labels of every metric of the gateway. Promises labels of closed sets. Never labels by
-//! room, user or session.
+//! Owns the name, meaning and labels of every metric of the gateway. Promises labels of closed sets, and that each metric
+//! is there from the start, but for those of requests. Never labels by room, user or session.
 
 use std::time::Duration;
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 /// Browsers' sessions that are open.
 pub const SESSIONS: &str = "parlour_gateway_sessions";
@@ -28,6 +28,18 @@ pub fn describe() {
     describe_counter!(SLOW_CONSUMERS, "sessions closed because they took nothing or fell too far behind");
     describe_counter!(GAPS, "gaps in rooms' feeds, by outcome");
     describe_histogram!(REQUEST_DURATION, Unit::Seconds, "how long HTTP requests took");
+    begin();
+}
+
+/// Makes each be there before anything has happened: a rate over what begins with its first count misses that one.
+fn begin() {
+    let _ = gauge!(SESSIONS);
+    let _ = gauge!(CONNECTIONS);
+    let _ = counter!(DELIVERIES);
+    let _ = counter!(SLOW_CONSUMERS);
+    for outcome in ["healed_by_link", "healed_by_log", "dissolved"] {
+        let _ = counter!(GAPS, "outcome" => outcome);
+    }
 }
 
 /// Counts a request. `method` and `route` are of closed sets.

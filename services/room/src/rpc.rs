@@ -22,6 +22,7 @@ use tonic::{
 };
 use tonic_health::pb::{FILE_DESCRIPTOR_SET as HEALTH_DESCRIPTOR_SET, health_server::HealthServer};
 use tonic_health::server::{HealthReporter, HealthService};
+use tonic_types::pb::FILE_DESCRIPTOR_SET as DETAILS_DESCRIPTOR_SET;
 
 pub use room_service::Service;
 
@@ -67,4 +68,6 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(HEALTH_DESCRIPTOR_SET)
+        // Without it a caller who has no .proto files cannot read why it was refused.
+        .register_encoded_file_descriptor_set(DETAILS_DESCRIPTOR_SET)
 }
