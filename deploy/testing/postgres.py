@@ -8,10 +8,11 @@ Never: touches a server of the machine's; is reachable from elsewhere.
 import os
 import pwd
 import re
-import socket
 import subprocess
 import time
 from pathlib import Path
+
+from testing.ports import free_port
 
 START_SECONDS = 60
 STOP_SECONDS = 20
@@ -28,13 +29,6 @@ def programs():
 def owner():
     """The user who runs the server: PostgreSQL refuses root."""
     return pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-
-
-def free_port():
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Postgres:

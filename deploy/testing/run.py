@@ -65,6 +65,10 @@ def stages(guard):
     yield Stage("build", build, tests=False)
     yield Stage("harness", [sys.executable, "-m", "testing.unit", "deploy/testing/tests"])
     yield Stage("rust", rust, needs_postgres=True)
+    page = ["node", "--test", "--test-reporter=spec"]
+    yield Stage("page", page, folder=client_tests(guard))
+    yield Stage("outside", [sys.executable, "-m", "testing.unit", "deploy/testing/outside"], needs_postgres=True)
+    yield Stage("websocket", [sys.executable, "-m", "testing.websocket"])
 
 
 class Run:
