@@ -174,9 +174,16 @@ fn p8_a_room_is_idle_once_nobody_reads_and_nobody_is_in_grace() {
     let owner = Owner::chat(session(1));
     let reader = house.live.join(ReaderKind::Log, None, 1);
     house.live.enter(session(1), user(1), owner, house.now);
+    house.live.part(reader, house.now);
+    house.now += Duration::from_secs(100);
+    house.advance();
+    assert!(!house.live.is_idle(house.now), "somebody is present");
+    let reader = house.live.join(ReaderKind::Log, None, 1);
+    house.live.leave(session(1), owner, house.now);
     house.now += Duration::from_secs(100);
     house.advance();
     assert!(!house.live.is_idle(house.now), "somebody reads");
+    house.live.enter(session(1), user(1), owner, house.now);
     house.live.part(reader, house.now);
     house.live.close(session(1), owner, Ending::Closed, house.now);
     house.now += Duration::from_secs(2);
