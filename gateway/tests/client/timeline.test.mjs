@@ -75,6 +75,8 @@ test('a_cursor_that_contradicts_is_a_suspicion_and_no_verdict', () => {
   assert.ok(!timeline.head(state, parseCursor(log.head())).suspect);
   const other = timeline.head(state, parseCursor('deadbeef:4'));
   assert.ok(other.suspect && other.position.seq === 4);
+  const repeated = timeline.event(state, read({ ...log.events[3], cursor: 'deadbeef:4' }));
+  assert.ok(repeated.timeline.suspect && repeated.delivered.length === 0 && repeated.timeline.pending.length === 0);
 });
 
 test('an_event_of_an_unknown_kind_moves_the_cursor_and_shows_nothing_p12', () => {

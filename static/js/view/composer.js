@@ -15,7 +15,8 @@ import { attribute, byId, text } from './dom.js';
 /** @import { Intents } from './app.js' */
 /** @import { State } from '../state.js' */
 
-const SAY_AGAIN_MS = 1_000;
+/** A little more than the second that the server allows: two that come closer are thinned out on the way. */
+const SAY_AGAIN_MS = 1_100;
 const STOPPED_MS = 3_000;
 /** From here on, what is left is shown. */
 const NEARLY_FULL = 200;
@@ -103,11 +104,24 @@ function typingNotes(intents) {
   let saidAt = -Infinity;
   let isSaid = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
+  let end;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let again;
+  const quiet = () => {
+    clearTimeout(end);
+    clearTimeout(again);
+    again = undefined;
+  };
   const stopped = () => {
-    clearTimeout(timer);
+    quiet();
     if (isSaid) intents.typing(room, false);
     isSaid = false;
+  };
+  const say = () => {
+    again = undefined;
+    saidAt = performance.now();
+    isSaid = true;
+    intents.typing(room, true);
   };
   return {
     /** @param {string} where @param {boolean} isText */
@@ -115,16 +129,14 @@ function typingNotes(intents) {
       if (where !== room || !isText) stopped();
       room = where;
       if (!isText) return;
-      clearTimeout(timer);
-      timer = setTimeout(stopped, STOPPED_MS);
-      if (performance.now() - saidAt < SAY_AGAIN_MS) return;
-      saidAt = performance.now();
-      isSaid = true;
-      intents.typing(room, true);
+      clearTimeout(end);
+      end = setTimeout(stopped, STOPPED_MS);
+      // Within a second of the last time it is said when that second is over: a few quick keys must not go unsaid.
+      again ??= setTimeout(say, Math.max(0, saidAt + SAY_AGAIN_MS - performance.now()));
     },
     /** The message itself says that one has stopped. */
     sent() {
-      clearTimeout(timer);
+      quiet();
       isSaid = false;
     },
     stopped,

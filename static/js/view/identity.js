@@ -53,7 +53,6 @@ export function identity(document, intents) {
     isNamed = me.name !== '' && me.problem === null;
     chip.hidden = me.name === '';
     text(name, me.name);
-    attribute(chip, 'aria-label', `${me.name}: change your name`);
     paintAvatar(disc, { id: me.id, name: me.name });
     if (me.wantsName && !dialog.open) {
       text(heading, isNamed ? 'Change your name' : 'Welcome to Parlour');

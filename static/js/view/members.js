@@ -41,7 +41,7 @@ export function members(document, intents) {
   toggle.addEventListener('click', () => open(panel.dataset.open === undefined));
   close.addEventListener('click', () => open(false));
   shade.addEventListener('click', () => open(false));
-  panel.addEventListener('keydown', (event) => { if (event.key === 'Escape' && panel.dataset.open !== undefined) open(false); });
+  document.addEventListener('keydown', (event) => { if (event.key === 'Escape' && panel.dataset.open !== undefined) open(false); });
   byId(document, 'members-rename', HTMLButtonElement).addEventListener('click', () => intents.dispatch({ type: 'ask-name', isOpen: true }));
 
   return (/** @type {State} */ state) => {

@@ -10,17 +10,18 @@ import { Problem } from '../api.js';
 import { counted, moment, slug } from '../format.js';
 import { hasNews } from '../room.js';
 import { hrefOfRoom } from '../router.js';
+import { shown } from '../state.js';
 import { attribute, byId, el, keyed, text } from './dom.js';
 
 /** @import { Intents } from './app.js' */
-/** @import { State } from '../state.js' */
+/** @import { Listed, State } from '../state.js' */
 
 /**
  * @typedef {object} Row
  * @property {string} key the room's name
  * @property {string} title
  * @property {string} topic
- * @property {string} online
+ * @property {number} online
  * @property {string} messages
  * @property {string | null} lastAt
  * @property {boolean} isNew
@@ -43,6 +44,8 @@ export function roomList(document, place, intents) {
   const kept = new Map();
   /** @type {unknown[]} */
   let drawn = [];
+  /** @type {string | null} */
+  let scrolledTo = null;
   return (/** @type {State} */ state) => {
     const isHidden = place === 'lobby' ? state.route.page !== 'rooms' : state.route.page === 'rooms';
     const basis = [state.list, state.rooms, state.route, new Date().toDateString()];
@@ -55,22 +58,37 @@ export function roomList(document, place, intents) {
     more.hidden = next === '';
     more.disabled = isLoading;
     keyed(list, kept, rowsOf(state), (row, node, before) => drawRow(row, node, before));
+    const current = state.route.page === 'room' ? state.route.room : null;
+    if (current !== scrolledTo && current !== null) kept.get(current)?.node.scrollIntoView({ block: 'nearest' });
+    scrolledTo = current !== null && kept.has(current) ? current : null;
   };
 }
 
 /** @param {State} state @returns {Row[]} */
 function rowsOf(state) {
   const now = new Date();
-  return [...state.list.entries.values()].map((entry) => {
+  return [...unlisted(state), ...state.list.entries.values()].map((entry) => {
     const room = state.rooms.get(entry.name);
     const online = room?.admitted ? room.presence.count : entry.online;
     return {
       key: entry.name, title: room?.info?.title ?? entry.title, topic: room?.info?.topic ?? entry.topic,
-      online: `${online.toLocaleString('en')} here`, messages: counted(entry.message_count, 'message', 'messages'),
+      online, messages: counted(entry.message_count, 'message', 'messages'),
       lastAt: entry.last_message_at === null ? null : moment(new Date(entry.last_message_at), now),
       isNew: room !== undefined && hasNews(room), isShown: state.route.page === 'room' && state.route.room === entry.name,
     };
   });
+}
+
+/**
+ * The room on the page, where the list does not have it: it is new, or farther down than was read.
+ * @param {State} state
+ * @returns {Listed[]}
+ */
+function unlisted(state) {
+  const room = shown(state);
+  if (!room?.info || !state.list.isLoaded || state.list.entries.has(room.name)) return [];
+  const { id, title, topic } = room.info;
+  return [{ id, name: room.name, title, topic, online: room.presence.count, message_count: 0, last_message_at: null }];
 }
 
 /** @param {Row} row @param {HTMLElement | null} node @param {Row | null} before */
@@ -84,7 +102,7 @@ function drawRow(row, node, before) {
     el('span', { class: 'room-title' }, el('span', { class: 'room-hash', 'aria-hidden': 'true' }, '#'), el('span', { class: 'room-text' }, row.title)),
     el('span', { class: 'room-topic' }, row.topic === '' ? 'No topic yet' : row.topic),
     el('span', { class: 'room-facts' },
-      el('span', { class: 'room-online', 'data-some': !row.online.startsWith('0 ') }, row.online),
+      el('span', { class: 'room-online', 'data-some': row.online > 0 }, row.online.toLocaleString('en'), el('span', { class: 'room-here' }, ' here')),
       el('span', { class: 'room-messages' }, row.messages),
       row.lastAt !== null && el('span', { class: 'room-last' }, row.lastAt)),
     row.isNew ? el('span', { class: 'badge' }, 'New') : '',
