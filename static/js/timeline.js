@@ -162,7 +162,9 @@ export function tail(timeline, messages, more) {
   const fresh = messages.filter((message) => message.id <= last && !known.has(message.id)).map(itemOfMessage);
   const items = [...fresh, ...timeline.items].sort((a, b) => a.seq - b.seq);
   const reachesBelow = timeline.items.length > 0 && messages.length > 0 && timeline.items[0].seq < messages[0].id;
-  return { ...timeline, items, loaded: true, more: reachesBelow ? timeline.more : more };
+  // A page with nothing on it ends the past, whatever it says: asking for it again would bring the same.
+  const goesOn = more && messages.length > 0;
+  return { ...timeline, items, loaded: true, more: reachesBelow ? timeline.more : goesOn };
 }
 
 /**

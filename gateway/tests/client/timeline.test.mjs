@@ -96,6 +96,11 @@ test('history_joins_the_items_without_a_hole_or_a_repeat', () => {
   assert.deepEqual(seqs(state), [8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
 });
 
+test('an_empty_page_ends_the_past', () => {
+  const log = filled(3);
+  assert.ok(!timeline.tail(at(log, 3), [], true).more);
+});
+
 test('history_newer_than_the_position_waits_for_its_events_p3', () => {
   const log = filled(4);
   const state = timeline.tail(at(log, 2), log.messagesBelow(Infinity, 9).messages, false);
