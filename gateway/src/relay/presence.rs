@@ -321,3 +321,6 @@ impl Fold {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

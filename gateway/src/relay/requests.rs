@@ -428,3 +428,6 @@ impl Requests {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

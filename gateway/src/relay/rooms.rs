@@ -214,3 +214,6 @@ fn closing_entry(closing: &Closing, now: Instant) -> proto::ClosingEntry {
 fn joining(seats: &HashMap<Id, Seat>) -> Vec<bytes::Bytes> {
     seats.iter().filter(|(_, seat)| seat.reader.is_none()).map(|(id, _)| id_bytes(id)).collect()
 }
+
+#[cfg(test)]
+mod tests;

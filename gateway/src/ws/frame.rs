@@ -117,7 +117,11 @@ impl Fields {
 
     /// The room a frame is about.
     pub fn room(&self) -> Result<String, Fault> {
-        self.text("room")?.filter(|room| !room.is_empty()).ok_or(Fault::Missing("room"))
+        let room = self.text("room")?.filter(|room| !room.is_empty()).ok_or(Fault::Missing("room"))?;
+        if room.chars().count() > limits::NAME_CHARS {
+            return Err(Fault::Invalid("room", "a name or an id of at most 64 characters"));
+        }
+        Ok(room)
     }
 
     /// A truth that may be missing.
@@ -359,5 +363,7 @@ fn written(id: &str, frame: &impl Serialize) -> Frame {
     Frame::text(&text.expect("texts, numbers, lists and maps with keys of text are always JSON"))
 }
 
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod tests;

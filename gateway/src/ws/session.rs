@@ -294,7 +294,7 @@ impl<S: Socket> Session<S> {
             return self.end_slow();
         }
         if self.alive + limits.heartbeat_lost <= now {
-            return self.end(Ending::of(Close::HeartbeatLost));
+            return self.lost();
         }
         if self.opening.as_ref().is_some_and(|(_, _, since)| *since + limits.request <= now) {
             let id = self.opening.take().map(|(id, ..)| id).unwrap_or_default();
@@ -304,6 +304,15 @@ impl<S: Socket> Session<S> {
         if self.heartbeat_due <= now {
             self.heartbeat_due = now + limits.heartbeat;
             self.beat();
+        }
+    }
+
+    /// No sign of life came in time, unless this process was too slow to see it.
+    fn lost(&mut self) {
+        let reads = self.reads();
+        match self.writer.turn(&mut self.socket, reads).now_or_never() {
+            Some(Turn::Incoming(incoming)) => self.incoming(incoming),
+            _ => self.end(Ending::of(Close::HeartbeatLost)),
         }
     }
 

@@ -97,6 +97,10 @@ impl<S: Socket> Session<S> {
     /// Joins the rooms that `hello` came with.
     pub(super) fn first_rooms(&mut self, rooms: HashMap<String, String>) {
         for (asked, cursor) in rooms {
+            if asked.chars().count() > limits::NAME_CHARS {
+                self.say_gone(&asked, "ROOM_NOT_FOUND");
+                continue;
+            }
             match self.relay.relay().names().known(&asked) {
                 Some(name) => self.first(&asked, &name, &cursor),
                 None => {

@@ -10,7 +10,10 @@ use parlour_feed::{Budget, Entry, Step};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
 
-use super::{Close, Dialect, Ending, Frame, Session, Socket, frame, plain, seat::State};
+use super::{
+    Close, Dialect, Ending, Frame, Session, Socket, frame, plain,
+    seat::{Seat, State},
+};
 use crate::relay::{
     event::{Form, RoomEvent},
     presence::{Owed, Shown},
@@ -34,9 +37,7 @@ impl<S: Socket> Session<S> {
             let Some(room) = next else { break };
             self.step(&room);
         }
-        if self.writer.is_empty() {
-            self.tell_presence();
-        }
+        while self.writer.is_empty() && self.tell_presence() {}
         if self.writer.is_empty() {
             self.tell_typing();
         }
@@ -122,16 +123,13 @@ impl<S: Socket> Session<S> {
         if self.dialect == Dialect::Plain { Form::Plain } else { Form::Full }
     }
 
-    /// Tells what is owed of presence, as far as the budget goes.
-    fn tell_presence(&mut self) {
+    /// Tells what is owed of one room's presence, if anything is and the budget allows it.
+    fn tell_presence(&mut self) -> bool {
+        let is_owed = |seat: &Seat| seat.is_owed_presence && seat.is_live();
+        let Some((name, seat)) = self.seats.iter_mut().find(|(_, seat)| is_owed(seat)) else { return false };
         if self.presence.wait().is_some() {
-            return;
+            return false;
         }
-        let Some((name, seat)) =
-            self.seats.iter_mut().find(|(_, seat)| seat.is_owed_presence && seat.is_live())
-        else {
-            return;
-        };
         let (mark, is_monitor) = (seat.mark, seat.is_monitor);
         let (frames, told) = seat.room.look(|feed| {
             let fold = feed.fold();
@@ -166,6 +164,7 @@ impl<S: Socket> Session<S> {
             self.presence.spend(frame.len());
             self.writer.put(frame);
         }
+        true
     }
 
     fn tell_typing(&mut self) {
