@@ -27,23 +27,18 @@ struct Config {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() -> anyhow::Result<ExitCode> {
     let (config, warnings) = match read() {
         Ok(read) => read,
-        Err(mistakes) => return mistakes.report(),
+        Err(mistakes) => return Ok(mistakes.report()),
     };
     telemetry::init_logs(&config.room.log, config.room.log_format);
     telemetry::metrics();
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    match run(config).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    run(config).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads the settings that both services share; where the room service is, and the service token, are made here.

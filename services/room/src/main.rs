@@ -9,23 +9,18 @@ use parlour_room::{app::App, config::Config};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() -> anyhow::Result<ExitCode> {
     let (config, warnings) = match Config::of_process() {
         Ok(read) => read,
-        Err(mistakes) => return mistakes.report(),
+        Err(mistakes) => return Ok(mistakes.report()),
     };
     telemetry::init_logs(&config.log, config.log_format);
     telemetry::metrics();
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    match run(config).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    run(config).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
