@@ -202,3 +202,23 @@ async fn an_archived_room_is_read_but_not_joined_or_written() {
     assert_eq!(history.messages.len(), 1);
     house.close().await;
 }
+
+/// P11: only what keeps being faulty is ended; a good frame starts the count anew, and refusals do not count.
+#[tokio::test]
+async fn p11_ten_faulty_frames_in_a_row_end_the_session() {
+    let house = House::open().await;
+    let mut ada = Chatter::open(&house, "Ada").await;
+    for round in 0..2 {
+        for n in 0..9 {
+            ada.posts(&format!("{round}-{n}"), "", "x", None).await;
+        }
+        ada.posts(&format!("{round}-refused"), "general", " ", None).await;
+        assert_eq!(ada.refusal(&format!("{round}-refused")).await, is("INVALID_CONTENT", "content"));
+    }
+    for _ in 0..10 {
+        ada.posts("last", "", "x", None).await;
+    }
+    let end = ada.end().await.expect("a status");
+    assert_eq!((end.code(), reason(&end).as_str()), (Code::FailedPrecondition, "PROTOCOL_MISUSE"));
+    house.close().await;
+}

@@ -48,10 +48,12 @@ impl Session {
         match done {
             Done::Place(request, found) => {
                 self.resolving -= 1;
+                let before = self.faults();
                 match found {
                     Ok(place) => self.asked(*request, place),
                     Err(refused) => self.refuse(&request.id, &refused),
                 }
+                self.judge(before);
             }
             Done::HelloPlace(joining, found) => {
                 self.resolving -= 1;

@@ -40,6 +40,8 @@ use crate::{
 const REQUESTS: usize = 64;
 /// The longest `id` of a request, in characters.
 const ID_CHARS: usize = 64;
+/// Faulty frames in a row that end a session.
+const FAULTS: u32 = 10;
 
 /// Something that was waited for.
 pub(super) enum Done {
@@ -119,6 +121,8 @@ pub(super) struct Session {
     pub(super) fanout: Histogram,
     /// An answer did not fit: the session is over.
     pub(super) is_overflowed: bool,
+    /// Faulty frames in a row.
+    faults: u32,
     is_beating: bool,
     unknown: Counter,
 }
@@ -147,6 +151,7 @@ impl Session {
             ending: Ending::Broken,
             fanout: histogram!("parlour_room_fanout_duration_seconds"),
             is_overflowed: false,
+            faults: 0,
             is_beating: false,
             unknown: counter!("parlour_room_unknown_frames_total", "stream" => "chat"),
         }
@@ -180,6 +185,8 @@ impl Session {
     }
 
     pub(super) fn refuse(&mut self, id: &str, error: &Error) {
+        let is_fault = matches!(error.reason(), "INVALID_FRAME" | "MISSING_FIELD" | "INVALID_FIELD");
+        self.faults += u32::from(is_fault);
         self.say(id, frames::refusal(error));
     }
 
@@ -228,6 +235,7 @@ impl Session {
             _ if self.user.is_none() => self.hello("", &v1::Hello::default())?,
             _ => {}
         }
+        let before = self.faults;
         match request.frame {
             Some(Up::Ping(_)) => {
                 let is_answer = std::mem::take(&mut self.is_beating) && request.id.is_empty();
@@ -238,10 +246,29 @@ impl Session {
             None => {
                 self.unknown.increment(1);
                 self.refuse(&request.id, &Error::UnknownFrame);
+                return Ok(()); // neither good nor abuse: the client may be newer (P12)
             }
             Some(_) => self.ask(request),
         }
-        Ok(())
+        self.judge(before);
+        if self.faults < FAULTS {
+            Ok(())
+        } else {
+            Err(Error::ProtocolMisuse("too many faulty frames in a row"))
+        }
+    }
+
+    /// How many faulty frames there were in a row so far.
+    pub(super) fn faults(&self) -> u32 {
+        self.faults
+    }
+
+    /// Starts the count of faulty frames anew if the frame that was taken when it stood at `before` was a good one; one
+    /// whose room is being looked up is judged when that is done.
+    pub(super) fn judge(&mut self, before: u32) {
+        if self.faults == before && self.resolving == 0 {
+            self.faults = 0;
+        }
     }
 
     fn hello(&mut self, id: &str, hello: &v1::Hello) -> Result<(), Error> {
