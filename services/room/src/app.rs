@@ -114,7 +114,8 @@ impl App {
                 }
             });
         }
-        self.tasks.spawn(self.readiness.keep(Arc::clone(&self.store), self.health));
+        let store = Arc::clone(&self.store);
+        self.tasks.spawn(self.readiness.keep(self.store, self.health));
         let incoming = TcpIncoming::from(self.grpc).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));
         let drain = self.tasks.drain().clone();
         let serve = rpc::server()
@@ -124,6 +125,7 @@ impl App {
         if !self.writers.finish(WRITERS_END).await {
             tracing::warn!("writers were ended before they had committed what waited");
         }
+        store.close().await;
         admin_stop.cancel();
         admin_tasks.finish(WRITERS_END).await;
         served.context("the gRPC port failed")
