@@ -1,102 +1,10 @@
 //! The readers' rules, one story each (FEED, "Reader's step").
 
-use std::{
-    cell::RefCell,
-    time::{Duration, Instant},
-};
-
-use parlour_feed::{
-    Audience, Budget, Cursor, Entry, Hint, Limits, LogRead, Read, ReaderId, ReaderKind, ResyncReason, Seq,
-    Step, Verdict,
-};
+use parlour_feed::{Budget, Cursor, Limits, LogRead, ReaderKind, ResyncReason, Step, Verdict};
 
 mod model;
 
-use model::{Log, Shared};
-
-const ALL: Budget = Budget { events: 1_000, bytes: 1 << 20 };
-
-/// An Audience, the log behind it, and a clock that only the story moves.
-struct Story {
-    log: Log,
-    audience: Audience<Shared, usize>,
-    now: Instant,
-    reads: u64,
-}
-
-impl Story {
-    fn new(before: usize, limits: Limits) -> Self {
-        let mut log = Log::new();
-        (0..before).for_each(|_| drop(log.append(100)));
-        Self { audience: Audience::new(log.head(), limits, 1), log, now: Instant::now(), reads: 0 }
-    }
-
-    fn appends(&mut self, events: usize) {
-        for _ in 0..events {
-            let hint = self.log.append(100);
-            self.hears(&hint);
-        }
-    }
-
-    fn hears(&mut self, hint: &Hint<Shared>) {
-        self.audience.hint(hint.clone(), self.now);
-        while self.audience.next_change().is_some() {}
-    }
-
-    fn at(&self, seq: Seq) -> Cursor {
-        self.log.cursor_at(seq).expect("a seq of the log")
-    }
-
-    fn joins(&mut self, at: Cursor) -> ReaderId {
-        self.audience.join(ReaderKind::Log, Some(at), 0)
-    }
-
-    fn steps(&mut self, reader: ReaderId) -> (Step, Vec<Seq>) {
-        let mut given: Vec<Entry<Shared>> = Vec::new();
-        let step = self.audience.step(reader, ALL, self.now, &mut given);
-        (step, given.iter().map(|entry| entry.cursor.seq).collect())
-    }
-
-    /// Steps to the end, the log answering whatever is asked.
-    fn reads_out(&mut self, reader: ReaderId) -> Vec<Seq> {
-        let mut all = Vec::new();
-        loop {
-            match self.steps(reader) {
-                (Step::Events, given) => all.extend(given),
-                (Step::Nothing, _) if self.answers() > 0 => {}
-                (Step::Nothing, _) => return all,
-                (step, _) => panic!("{step:?}"),
-            }
-        }
-    }
-
-    fn asked(&mut self) -> Vec<Read> {
-        std::iter::from_fn(|| self.audience.poll_read(self.now)).collect()
-    }
-
-    /// Answers all that is asked; says how many reads that were.
-    fn answers(&mut self) -> u64 {
-        let reads = self.asked();
-        let count = reads.len() as u64;
-        for read in reads {
-            let answer = self.log.read(read.after, read.limit);
-            self.audience.read_done(read, answer, self.now);
-        }
-        while self.audience.next_change().is_some() {}
-        self.reads += count;
-        count
-    }
-
-    fn passes(&mut self, ms: u64) {
-        self.now += Duration::from_millis(ms);
-    }
-
-    fn woken(&mut self) -> Vec<usize> {
-        let woken = RefCell::new(Vec::new());
-        self.audience.drain_woken(|who| woken.borrow_mut().push(*who));
-        woken.into_inner()
-    }
-}
+use model::story::Story;
 
 #[test]
 fn a_late_joiner_is_given_the_log_then_the_ring_then_what_comes() {
@@ -266,69 +174,6 @@ fn one_read_of_the_log_tells_everybody_ahead_of_it() {
     assert_eq!(story.steps(whole).0, Step::Nothing);
     assert!(story.audience.is_live(whole), "the Follower got there");
     assert_eq!(story.asked(), []);
-}
-
-#[test]
-fn a_check_that_does_not_match_is_convicted_by_the_log_alone() {
-    let mut story = Story::new(0, Limits::default());
-    story.appends(10);
-    let reader = story.joins(Cursor { seq: 7, ..story.at(3) });
-    assert_eq!(story.steps(reader), (Step::Nothing, vec![]), "though the ring has that seq");
-    assert_eq!(story.answers(), 1);
-    let other = Step::Resync { cursor: story.at(10), reason: ResyncReason::OtherLog };
-    assert_eq!(story.steps(reader), (other, vec![]));
-}
-
-#[test]
-fn a_page_kept_from_before_convicts_nobody() {
-    let mut story = Story::new(100, Limits { ring_events: 1, ..Limits::default() });
-    let early = story.joins(story.at(0));
-    story.steps(early);
-    story.answers();
-    story.log.restore(40); // the log is put back, and goes on; this hop has not noticed
-    (0..60).for_each(|_| drop(story.log.append(100)));
-    let right = story.joins(story.at(45));
-    assert_eq!(story.steps(right), (Step::Nothing, vec![]), "asks anew instead");
-    story.answers();
-    assert_eq!(story.steps(right), (Step::Events, (46..=50).collect()));
-}
-
-#[test]
-fn who_agrees_with_the_log_waits_until_the_follower_does() {
-    let mut story = Story::new(100, Limits { ring_events: 1, ..Limits::default() });
-    story.log.restore(97);
-    story.log.append(100);
-    let reader = story.joins(story.log.head());
-    assert_eq!(story.steps(reader), (Step::Nothing, vec![]));
-    story.answers();
-    assert_eq!(story.steps(reader), (Step::Nothing, vec![]), "its page ends with it");
-    story.answers();
-    assert_eq!(story.audience.position(), story.log.head(), "the Follower was on a log that is no more");
-    assert_eq!(story.steps(reader), (Step::Nothing, vec![]), "P4: and this reader never was");
-    assert!(story.audience.is_live(reader));
-}
-
-#[test]
-fn another_log_sends_everybody_of_the_former_one_to_its_head() {
-    let mut story = Story::new(0, Limits::default());
-    story.appends(10);
-    let (live, slow) = (story.audience.join(ReaderKind::Log, None, 0), story.joins(story.at(2)));
-    story.log.replace();
-    (0..6).for_each(|_| drop(story.log.append(100)));
-    let head = story.log.head();
-    story.steps(live);
-    story.audience.head(Cursor { seq: 10, ..head }, story.now);
-    story.answers();
-    assert_eq!(story.audience.position(), head);
-    for reader in [live, slow] {
-        let mut step = story.steps(reader).0;
-        while step == Step::Nothing {
-            story.passes(25);
-            assert!(story.answers() > 0, "it asks until it knows");
-            step = story.steps(reader).0;
-        }
-        assert!(matches!(step, Step::Resync { cursor, .. } if cursor == head), "{step:?}");
-    }
 }
 
 #[test]

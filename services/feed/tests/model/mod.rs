@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 pub(crate) mod room;
+pub(crate) mod story;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -31,7 +32,7 @@ impl Weigh for Event {
 pub(crate) type Shared = Arc<Event>;
 
 /// A log that can be replaced by an older copy of itself or by another one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Log {
     root: (Cursor, Name),
     entries: Vec<Entry<Shared>>,
