@@ -148,23 +148,34 @@ impl<E: Weigh + Clone> Pages<E> {
         self.ask(number, ticket, stood)
     }
 
-    /// Somebody has taken from the page: it has served its purpose, and may go where another needs the room.
-    pub(crate) fn mark_used(&mut self, number: u64) {
+    /// Somebody has taken from the page: it has served its purpose, and may go where another needs the room; whether
+    /// one does.
+    pub(crate) fn mark_used(&mut self, number: u64) -> bool {
         if let Some(Shared { state: State::Kept { is_used, .. }, .. }) = self.shared.get_mut(&number) {
             *is_used = true;
         }
+        self.is_short()
+    }
+
+    fn is_short(&self) -> bool {
+        !self.queue.is_empty() && self.bytes >= self.limits.pages_bytes
     }
 
     /// When [`poll_read`](Self::poll_read) may have something to say, or to let go, though nothing came in.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let is_free = !self.queue.is_empty() && self.asked.len() < self.limits.pages_in_flight.max(1);
-        let retry = self.retry.until().filter(|_| is_free);
-        let is_short = is_free && self.bytes >= self.limits.pages_bytes;
-        let end = |shared: &Shared<E>| {
-            if is_short { shared.spared(&self.limits) } else { shared.end(&self.limits) }
-        };
-        let kept = self.shared.values().filter_map(end).min();
-        [kept, retry].into_iter().flatten().min()
+        let end = self.shared.values().filter_map(|shared| shared.end(&self.limits)).min();
+        [end, self.ask_due()].into_iter().flatten().min()
+    }
+
+    /// When another page may be asked for: after the wait for the log, and when there is room.
+    fn ask_due(&self) -> Option<Instant> {
+        let first = self.queue.front().filter(|_| self.asked.len() < self.limits.pages_in_flight.max(1))?;
+        let has_begun = self.shared.get(first).is_some_and(|shared| shared.page.is_some());
+        if has_begun || !self.is_short() {
+            return self.retry.until();
+        }
+        let room = self.shared.values().filter_map(|shared| shared.spared(&self.limits)).min()?;
+        self.retry.until().max(Some(room))
     }
 
     /// Takes the log's answer to the read of that ticket.

@@ -73,6 +73,21 @@ fn few_pages_are_on_their_way_and_few_bytes_kept() {
 }
 
 #[test]
+fn readers_slower_than_pages_are_kept_do_not_starve_each_other() {
+    let limits = Limits { ring_events: 1, pages_bytes: 1_000, page_events: 10, ..Limits::default() };
+    let mut story = Story::new(40, limits);
+    let readers: Vec<_> = (0..4).map(|nth| story.joins(story.at(nth * 10))).collect();
+    for _ in 0..12 {
+        readers.iter().for_each(|reader| drop(story.steps(*reader)));
+        for _ in 0..6 {
+            story.answers();
+            story.passes(500);
+        }
+    }
+    assert!(readers.iter().all(|reader| story.audience.is_live(*reader)), "each page read moves somebody on");
+}
+
+#[test]
 fn a_page_cut_by_bytes_is_read_on() {
     let mut story = Story::new(100, Limits { ring_events: 1, ..Limits::default() });
     let reader = story.joins(story.at(10));

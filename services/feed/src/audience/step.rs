@@ -92,7 +92,7 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             Source::Page(number) => {
                 let cut = self.position().seq;
                 let to = take(self.pages.after(number, at.seq, cut), budget, into).unwrap_or(at);
-                self.pages.mark_used(number);
+                self.is_polled &= !self.pages.mark_used(number);
                 self.advance(id, to);
                 Step::Events
             }

@@ -45,6 +45,8 @@ pub(crate) struct Room {
     follower: Judge,
     limits: Limits,
     presence: Option<u64>,
+    /// What the driver sleeps until: it looks again only when it is woken.
+    alarm: Option<Instant>,
     pub(crate) resyncs: u64,
     given: Vec<Entry<Shared>>,
 }
@@ -75,6 +77,7 @@ impl Room {
             follower,
             limits,
             presence: None,
+            alarm: None,
             resyncs: 0,
             given: Vec::new(),
         }
@@ -217,7 +220,7 @@ impl Room {
             if !woken.is_empty() || !self.asked.is_empty() {
                 continue;
             }
-            match self.audience.deadline() {
+            match self.alarm {
                 None => break,
                 Some(deadline) => {
                     assert!(deadline > self.now, "a deadline that has passed brings something");
@@ -303,13 +306,15 @@ impl Room {
                 Change::Jumped { to, .. } => self.follower = Judge::at(&self.log, to),
             }
         }
-        if self.audience.is_poll_due()
-            || self.audience.deadline().is_some_and(|deadline| deadline <= self.now)
-        {
+        if self.audience.is_poll_due() || self.alarm.is_some_and(|alarm| alarm <= self.now) {
             while let Some(read) = self.audience.poll_read(self.now) {
                 self.asked.push(read);
             }
+            self.alarm = self.audience.deadline();
+            assert!(self.alarm.is_none_or(|alarm| alarm > self.now), "a driver that spins");
         }
+        let is_late = self.audience.deadline().is_some_and(|due| self.alarm.is_none_or(|alarm| alarm > due));
+        assert!(!is_late, "a deadline has come nearer and the driver was not told");
         assert!(!self.audience.is_poll_due());
         let woken = &self.woken;
         self.audience.drain_woken(|nth| {
