@@ -67,10 +67,11 @@ export class System {
     return this.#folder !== null;
   }
 
-  /** Starts a gateway at its address, `first` or `second`. */
-  startGateway(which) {
+  /** Starts a gateway at its address, `first` or `second`, unless it runs. */
+  async startGateway(which) {
+    if (this.#processes.has(which)) return;
     const [port, admin] = this.#ports.gateways[which];
-    return this.#run(which, 'parlour-gateway', admin, { PARLOUR_GATEWAY_LISTEN: `127.0.0.1:${port}`, PARLOUR_ROOM_URL: `http://127.0.0.1:${this.#ports.room}` });
+    await this.#run(which, 'parlour-gateway', admin, { PARLOUR_GATEWAY_LISTEN: `127.0.0.1:${port}`, PARLOUR_ROOM_URL: `http://127.0.0.1:${this.#ports.room}` });
   }
 
   /** Ends a process and waits until it is gone. */
