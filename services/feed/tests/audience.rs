@@ -74,17 +74,42 @@ fn few_pages_are_on_their_way_and_few_bytes_kept() {
 
 #[test]
 fn readers_slower_than_pages_are_kept_do_not_starve_each_other() {
-    let limits = Limits { ring_events: 1, pages_bytes: 1_000, page_events: 10, ..Limits::default() };
+    let limits = Limits {
+        ring_events: 1,
+        pages_bytes: 1_000,
+        page_events: 10,
+        pages_in_flight: 1,
+        ..Limits::default()
+    };
     let mut story = Story::new(40, limits);
     let readers: Vec<_> = (0..4).map(|nth| story.joins(story.at(nth * 10))).collect();
-    for _ in 0..12 {
+    for _ in 0..16 {
         readers.iter().for_each(|reader| drop(story.steps(*reader)));
         for _ in 0..6 {
             story.answers();
             story.passes(500);
         }
     }
-    assert!(readers.iter().all(|reader| story.audience.is_live(*reader)), "each page read moves somebody on");
+    assert!(readers.iter().all(|reader| story.audience.is_live(*reader)));
+    assert!(story.audience.pages_read() <= 4 + 3 + 2 + 1, "each page read moves somebody on");
+}
+
+#[test]
+fn a_page_whose_readers_have_left_is_not_held_for_them() {
+    let mut story = Story::new(100, Limits { ring_events: 1, ..Limits::default() });
+    let reader = story.joins(story.at(10));
+    story.steps(reader);
+    story.answers();
+    assert_eq!(story.asked(), []);
+    story.audience.leave(reader);
+    assert!(story.audience.is_poll_due(), "it may go sooner");
+    assert_eq!(
+        (story.asked(), story.audience.pages_bytes()),
+        (vec![], 5_000),
+        "others may come to the same place"
+    );
+    story.passes(1_000);
+    assert_eq!((story.asked(), story.audience.pages_bytes(), story.audience.deadline()), (vec![], 0, None));
 }
 
 #[test]

@@ -301,6 +301,22 @@ fn beyond_the_replay_length_it_goes_on_from_the_head() {
 }
 
 #[test]
+fn what_follows_the_head_it_jumped_to_is_delivered_at_once() {
+    let mut story = Story::new(3, Limits { replay_events: 10, ..Limits::default() });
+    story.append(20);
+    let head = story.log.head();
+    story.follower.head(head, story.now);
+    assert_eq!(story.asks(), Some(3));
+    let answer = story.log.read(3, 200);
+    let hint = story.append(1).remove(0);
+    story.hears(&hint);
+    story.is_answered(answer);
+    assert_eq!(story.jumped(), Some((head, ResyncReason::TooFar)));
+    assert_eq!(story.delivered(), [24]);
+    assert_eq!((story.asks(), story.follower.deadline()), (None, None));
+}
+
+#[test]
 fn no_head_steps_it_back() {
     let mut story = Story::new(0, Limits::default());
     let hints = story.append(5);
