@@ -85,7 +85,7 @@ class Browser:
     async def speak(self, socket):
         """Says the next message, or again the one that has no answer."""
         if not self.enough.is_set():
-            message = {"type": "message", "id": self.key, "room": self.room, "content": f"this is {self.key}",
+            message = {"type": "message", "id": self.key, "room": self.room, "content": f"{self.name} says {self.spoken}",
                        "client_message_id": self.key}  # fmt: skip
             await socket.send(json.dumps(message))
 
