@@ -16,6 +16,7 @@ from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
 TERM_SECONDS = 5
+PREFIX = "parlour-test-"
 LISTEN = "0A"  # the state's number in /proc/net/tcp
 
 
@@ -113,7 +114,7 @@ class Guard:
         adopt_orphans()
         self.uids = uids
         self.ports_before = listeners()
-        self.folder = Path(tempfile.mkdtemp(prefix="parlour-test-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         self.folder.chmod(0o711)  # the database's user has a folder inside
         self.residue_before = self.residue()
 
@@ -135,7 +136,9 @@ class Guard:
         """Names beside the run's folder that only this project's processes would choose."""
         places = {Path(tempfile.gettempdir()), Path("/tmp"), Path("/dev/shm")}
         names = {path for place in places if place.is_dir() for path in place.glob("*parlour*")}
-        return {path for path in names if path.exists() and path.stat().st_uid in self.uids} - {self.folder}
+        # Folders of other runs at the same time are theirs to remove; our own is looked at by itself.
+        names = {path for path in names if not path.name.startswith(PREFIX)}
+        return {path for path in names if path.exists() and path.stat().st_uid in self.uids}
 
     def close(self):
         """Ends and removes everything; sentences about what was there that should not have been."""

@@ -97,10 +97,17 @@ class Run:
         """The caller's environment, without settings of Parlour's that might lead a test astray."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("PARLOUR_")}
         env |= {"TMPDIR": str(scratch), "PARLOUR_TEST_REQUIRE": "1", "PARLOUR_TEST_BIN": str(cargo_target() / "debug")}
-        env["PARLOUR_TEST_SCREENSHOTS"] = os.environ.get("PARLOUR_TEST_SCREENSHOTS", str(scratch))
+        env["PARLOUR_TEST_CHROMIUM"] = shutil.which("chromium")
+        env["PARLOUR_TEST_SCREENSHOTS"] = self.screenshots()
         if self.postgres:
             env["PARLOUR_TEST_POSTGRES"] = self.postgres.url
         return env | stage.env
+
+    def screenshots(self):
+        """Where the page's pictures go: where the caller wants them, else away with everything else."""
+        folder = Path(os.environ.get("PARLOUR_TEST_SCREENSHOTS") or self.guard.folder / "screenshots")
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder)
 
     def spare(self):
         """The processes that outlive a stage."""
