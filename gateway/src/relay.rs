@@ -22,7 +22,7 @@ pub mod audience;
 pub mod event;
 pub mod history;
 pub mod inbox;
-mod lane;
+pub mod lane;
 mod link;
 pub mod names;
 pub mod presence;
@@ -111,7 +111,7 @@ impl Relay {
 
     /// Makes a room and starts its driver.
     fn make_room(&self, name: &Arc<str>) -> Arc<Room> {
-        let room = Room::new(Arc::clone(name), &self.0.limits);
+        let room = Room::new(Arc::clone(name), &self.0.limits, rand::random());
         let (driven, upstream) = (Arc::clone(&room), self.0.upstream.clone());
         self.0.tasks.spawn(async move { driven.drive(upstream).await });
         room

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use parlour_feed::Cursor;
 use parlour_proto::v1 as proto;
-use parlour_proto::v1::relay_request::Frame;
+use parlour_proto::v1::{relay_frame::Frame as Down, relay_request::Frame};
 
 use super::{
     Inboxes,
@@ -15,7 +15,7 @@ use super::{
     inbox::{Inbox, Joined, Told, Wake},
     refusal::Refusal,
     requests::{Refused, Requests, What},
-    room::Room,
+    room::{Room, RoomFrame},
     rooms::{GRACE_BROKEN, Rooms},
     session::Join,
 };
@@ -32,15 +32,16 @@ struct Wish {
 
 /// One lane's sessions and rooms.
 #[derive(Debug)]
-pub(super) struct Lane {
-    pub(super) requests: Requests,
-    pub(super) rooms: Rooms<Arc<Room>>,
+pub struct Lane {
+    requests: Requests,
+    rooms: Rooms<Arc<Room>>,
     inboxes: Inboxes,
     wishes: HashMap<u64, Wish>,
 }
 
 impl Lane {
-    pub(super) fn new(limits: &Limits) -> Self {
+    /// Nobody is here, and no stream stands.
+    pub fn new(limits: &Limits) -> Self {
         Self {
             requests: Requests::new(limits.request),
             rooms: Rooms::default(),
@@ -49,13 +50,18 @@ impl Lane {
         }
     }
 
-    pub(super) fn open(&mut self, session: Id, open: proto::OpenSession, inbox: Arc<Inbox>) {
+    /// A session opens. Answered by `Told::Opened`.
+    pub fn open(&mut self, session: Id, open: proto::OpenSession, inbox: Arc<Inbox>) {
         self.inboxes.insert(session, inbox);
         self.requests.open(session, open);
     }
 
-    /// A session asks to join a room.
-    pub(super) fn join(
+    /// A session asks to join a room, which `make` makes where nobody was in it. Answered by `Told::Joined` with the
+    /// number returned.
+    ///
+    /// # Errors
+    /// Too much of that session waits already.
+    pub fn join(
         &mut self,
         session: Id,
         join: Join,
@@ -81,13 +87,34 @@ impl Lane {
         Ok(number)
     }
 
-    pub(super) fn leave(&mut self, session: Id, room: &str, now: Instant) {
+    /// A session leaves a room; its reader has ended when this returns.
+    pub fn leave(&mut self, session: Id, room: &str, now: Instant) {
         self.end_reader(session, room, now);
         let (session, room) = (id_bytes(&session), room.to_owned());
         self.requests.say(Frame::Leave(proto::SessionLeave { session, room }));
     }
 
-    pub(super) fn close(&mut self, session: Id, close: proto::CloseSession, now: Instant) {
+    /// A session asks to append a message; the session and the request's number are filled in. Answered by
+    /// `Told::Posted` with the number returned.
+    ///
+    /// # Errors
+    /// Too much of that session waits already.
+    pub fn post(&mut self, session: Id, post: proto::SessionPost, now: Instant) -> Result<u64, Refusal> {
+        self.requests.post(post, session, now)
+    }
+
+    /// A session is typing, or has stopped.
+    pub fn typing(&mut self, typing: proto::SessionTyping) {
+        self.requests.say(Frame::Typing(typing));
+    }
+
+    /// How many of a session's requests have no answer.
+    pub fn pending(&self, session: &Id) -> usize {
+        self.requests.pending(session)
+    }
+
+    /// A session closes.
+    pub fn close(&mut self, session: Id, close: proto::CloseSession, now: Instant) {
         self.inboxes.remove(&session);
         for (room, reader) in self.rooms.close(session, GRACE_BROKEN, now) {
             room.with(|feed| feed.leave(reader));
@@ -95,8 +122,13 @@ impl Lane {
         self.requests.close(session, close, now);
     }
 
+    /// The next frame for the stream, which must be attached.
+    pub fn next_frame(&mut self) -> Option<Frame> {
+        self.requests.next_frame()
+    }
+
     /// The stream is attached: everything is said on it.
-    pub(super) fn attached(&mut self, now: Instant) {
+    fn attached(&mut self, now: Instant) {
         let follows = self.rooms.roster(now).into_iter().map(|(room, follow)| {
             let position = room.look(|feed| feed.position()).map(|position| position.to_string());
             proto::Follow { position: position.unwrap_or_default(), ..follow }
@@ -105,7 +137,7 @@ impl Lane {
     }
 
     /// The stream broke: whoever it had named is lost.
-    pub(super) fn broke(&mut self, now: Instant) {
+    pub fn broke(&mut self, now: Instant) {
         for session in self.requests.broke(now) {
             for (room, reader) in self.rooms.close(session, GRACE_BROKEN, now) {
                 room.with(|feed| feed.leave(reader));
@@ -116,8 +148,31 @@ impl Lane {
         }
     }
 
+    /// Takes a frame. What is about a room, for every session there, is handed back with the room that is to take it.
+    pub fn take(&mut self, frame: Down, now: Instant) -> Vec<(Arc<Room>, RoomFrame)> {
+        match frame {
+            Down::Attached(_) => self.attached(now),
+            Down::Opened(opened) => self.opened(opened),
+            Down::Joined(joined) => self.joined(joined, now),
+            Down::Gone(gone) => self.gone(gone, now),
+            Down::Answer(answer) => self.answer(answer, now),
+            Down::Following(frame) => return self.of_rooms([RoomFrame::Following(frame)]),
+            Down::Events(frame) => return self.of_rooms([RoomFrame::Events(frame)]),
+            Down::Presence(frame) => return self.of_rooms([RoomFrame::Presence(frame)]),
+            Down::Typing(frame) => return self.of_rooms([RoomFrame::Typing(frame)]),
+            Down::Heads(frame) => return self.of_rooms(frame.heads.into_iter().map(RoomFrame::Head)),
+            Down::Pong(_) | Down::GoingAway(_) => {}
+        }
+        Vec::new()
+    }
+
+    fn of_rooms(&self, frames: impl IntoIterator<Item = RoomFrame>) -> Vec<(Arc<Room>, RoomFrame)> {
+        let known = |frame: RoomFrame| Some((self.rooms.get(frame.room())?.clone(), frame));
+        frames.into_iter().filter_map(known).collect()
+    }
+
     /// Does what is due.
-    pub(super) fn expire(&mut self, now: Instant) {
+    pub fn expire(&mut self, now: Instant) {
         for refused in self.requests.expire(now) {
             self.tell_refused(refused, now);
         }
@@ -127,7 +182,7 @@ impl Lane {
         }
     }
 
-    pub(super) fn opened(&mut self, opened: proto::SessionOpened) {
+    fn opened(&mut self, opened: proto::SessionOpened) {
         let Some(session) = id(&opened.session) else { return };
         let refused = match &opened.outcome {
             Some(proto::session_opened::Outcome::Error(error)) => Some(Refusal(error.clone())),
@@ -139,7 +194,7 @@ impl Lane {
         self.tell(&session, Told::Opened(refused.map_or(Ok(opened), Err)));
     }
 
-    pub(super) fn joined(&mut self, joined: proto::SessionJoined, now: Instant) {
+    fn joined(&mut self, joined: proto::SessionJoined, now: Instant) {
         let Some(session) = id(&joined.session) else { return };
         let wish = self.wishes.remove(&joined.request);
         if !self.requests.joined(session, joined.request) {
@@ -177,13 +232,13 @@ impl Lane {
         }
     }
 
-    pub(super) fn gone(&mut self, gone: proto::SessionGone, now: Instant) {
+    fn gone(&mut self, gone: proto::SessionGone, now: Instant) {
         let Some(session) = id(&gone.session) else { return };
         self.end_reader(session, &gone.room, now);
         self.tell(&session, Told::Gone { room: gone.room.as_str().into(), reason: gone.reason });
     }
 
-    pub(super) fn answer(&mut self, answer: proto::SessionAnswer, now: Instant) {
+    fn answer(&mut self, answer: proto::SessionAnswer, now: Instant) {
         use proto::session_answer::Outcome;
         let Some(session) = id(&answer.session) else { return };
         match answer.outcome {

@@ -4,7 +4,7 @@
 //! which nobody hears for 5 s counts as broken though TCP says nothing, that the next is tried within half a second,
 //! and that nothing of an older stream is taken once it was given up. Never keeps what a frame said.
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use parlour_chassis::backoff::Backoff;
 use parlour_proto::v1 as proto;
@@ -14,13 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
-use super::{
-    Relay,
-    audience::Start,
-    event::{Frames, TypingNotice, hints, id, id_bytes},
-    now,
-    room::Room,
-};
+use super::{Relay, event::id_bytes, now};
 use crate::limits;
 
 /// Which of the gateway's streams: there is one.
@@ -150,7 +144,7 @@ impl Stream<'_> {
                 }
                 () = self.relay.0.output.notified() => has_output = *self.was_attached,
                 permit = frames_tx.reserve(), if has_output => match permit {
-                    Ok(permit) => match self.relay.lock().requests.next_frame() {
+                    Ok(permit) => match self.relay.lock().next_frame() {
                         Some(frame) => permit.send(request(frame)),
                         None => has_output = false,
                     },
@@ -168,7 +162,7 @@ impl Stream<'_> {
         let Self { relay, frames_tx, mut responses, .. } = self;
         let goodbye = async {
             loop {
-                let Some(frame) = relay.lock().requests.next_frame() else { break };
+                let Some(frame) = relay.lock().next_frame() else { break };
                 if frames_tx.send(request(frame)).await.is_err() {
                     return;
                 }
@@ -183,74 +177,19 @@ impl Stream<'_> {
 
     fn take(&mut self, frame: relay_frame::Frame) {
         use relay_frame::Frame as Down;
-        let relay = self.relay;
-        let now = now();
-        match frame {
+        let (relay, now) = (self.relay, now());
+        match &frame {
             Down::Attached(_) => {
                 *self.was_attached = true;
                 tracing::info!("the relay is attached");
-                relay.lane(|lane| lane.attached(now));
             }
-            Down::Pong(_) => relay.0.is_ready.store(true, Ordering::Relaxed),
-            Down::Following(following) => self.following(following),
-            Down::Opened(opened) => relay.lane(|lane| lane.opened(opened)),
-            Down::Joined(joined) => relay.lane(|lane| lane.joined(joined, now)),
-            Down::Gone(gone) => relay.lane(|lane| lane.gone(gone, now)),
-            Down::Answer(answer) => relay.lane(|lane| lane.answer(answer, now)),
-            Down::Events(events) => self.events(events),
-            Down::Presence(presence) => self.presence(presence),
-            Down::Typing(typing) => self.typing(typing),
-            Down::Heads(heads) => self.heads(heads),
-            Down::GoingAway(_) => tracing::info!("the room service is about to end the relay"),
+            Down::Pong(_) => return relay.0.is_ready.store(true, Ordering::Relaxed),
+            Down::GoingAway(_) => return tracing::info!("the room service is about to end the relay"),
+            _ => {}
         }
-    }
-
-    fn room(&self, name: &str) -> Option<Arc<Room>> {
-        self.relay.lock().rooms.get(name).cloned()
-    }
-
-    fn following(&self, following: proto::Following) {
-        let Some(room) = self.room(&following.room) else { return };
-        let (Ok(position), Some(presence)) = (following.position.parse(), following.presence) else {
-            tracing::error!("the room service said `following` without a usable position or presence");
-            return;
-        };
-        let start = Start {
-            info: following.info.unwrap_or_default(),
-            position,
-            presence: presence.presence.unwrap_or_default(),
-            settling: presence.settling,
-        };
-        room.with(|feed| feed.start(start, now()));
-    }
-
-    fn events(&self, events: proto::RoomEvents) {
-        let Some(room) = self.room(&events.room) else { return };
-        match hints(events) {
-            Ok(hints) => room.with(|feed| feed.hints(hints, now())),
-            // What is lost here, the next head or event tells.
-            Err(error) => tracing::error!(%error, "the room service sent events that cannot be read"),
-        }
-    }
-
-    fn presence(&self, frame: proto::RoomPresence) {
-        let Some(presence) = frame.presence else { return };
-        let Some(room) = self.room(&presence.room) else { return };
-        room.with(|feed| feed.presence(presence, frame.settling, now()));
-    }
-
-    fn typing(&self, frame: proto::RoomTyping) {
-        let Some(typing) = frame.typing else { return };
-        let Some(room) = self.room(&typing.room) else { return };
-        let notice = Arc::new(TypingNotice { typing, frames: Frames::default() });
-        room.look(|feed| feed.typing(id(&frame.session), &notice));
-    }
-
-    fn heads(&self, frame: proto::RoomHeads) {
-        for head in frame.heads {
-            if let (Some(room), Ok(cursor)) = (self.room(&head.room), head.head.parse()) {
-                room.with(|feed| feed.head(cursor, now()));
-            }
+        // The lane is not held while a room takes what is for its readers.
+        for (room, frame) in relay.lane(|lane| lane.take(frame, now)) {
+            room.take(frame, now);
         }
     }
 }

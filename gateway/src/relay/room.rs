@@ -1,7 +1,7 @@
 //! A room that is followed, and the task that drives it.
 //!
-//! Owns the lock around a room's feed, its reads of the log and its timers. Promises that every read is answered and
-//! that nobody holds the lock across an await. Never decides what a reader may take.
+//! Owns the lock around a room's feed, what the relay says of the room, its reads of the log and its timers. Promises that
+//! every read is answered and that nobody holds the lock across an await. Never decides what a reader may take.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -16,10 +16,38 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    audience::Feed,
-    event::{RoomEvent, entry},
+    audience::{Feed, Start},
+    event::{Frames, RoomEvent, TypingNotice, entry, hints, id},
 };
 use crate::{limits::Limits, metrics as names, upstream::Upstream};
+
+/// What the relay says of one room, for every session here.
+#[derive(Debug)]
+pub enum RoomFrame {
+    /// It is followed from here.
+    Following(proto::Following),
+    /// Events, each after the one before.
+    Events(proto::RoomEvents),
+    /// Who is here, or how that changed.
+    Presence(proto::RoomPresence),
+    /// Someone is typing.
+    Typing(proto::RoomTyping),
+    /// How far the room is.
+    Head(proto::RoomHead),
+}
+
+impl RoomFrame {
+    /// Which room.
+    pub fn room(&self) -> &str {
+        match self {
+            Self::Following(frame) => &frame.room,
+            Self::Events(frame) => &frame.room,
+            Self::Presence(frame) => frame.presence.as_ref().map_or("", |presence| &presence.room),
+            Self::Typing(frame) => frame.typing.as_ref().map_or("", |typing| &typing.room),
+            Self::Head(frame) => &frame.room,
+        }
+    }
+}
 
 /// A room that is followed.
 #[derive(Debug)]
@@ -31,14 +59,14 @@ pub struct Room {
 }
 
 impl Room {
-    /// Nobody is in it yet.
-    pub fn new(name: Arc<str>, limits: &Limits) -> Arc<Self> {
+    /// Nobody is in it yet. `seed` is for jitter.
+    pub fn new(name: Arc<str>, limits: &Limits, seed: u64) -> Arc<Self> {
         let bounds = parlour_feed::Limits {
             ring_events: limits.ring_events,
             replay_events: limits.replay_events,
             ..parlour_feed::Limits::ordered()
         };
-        let feed = Feed::new(Arc::clone(&name), bounds, limits.presence_names, rand::random());
+        let feed = Feed::new(Arc::clone(&name), bounds, limits.presence_names, seed);
         Arc::new(Self { name, feed: Mutex::new(feed), driver: Notify::new(), end: CancellationToken::new() })
     }
 
@@ -58,6 +86,45 @@ impl Room {
     pub fn look<T>(&self, act: impl FnOnce(&mut Feed) -> T) -> T {
         // The feed's inputs are whole even if one of them panicked: it asks the log again.
         act(&mut self.feed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes what the relay says of the room.
+    pub fn take(&self, frame: RoomFrame, now: Instant) {
+        match frame {
+            RoomFrame::Following(following) => self.following(following, now),
+            RoomFrame::Events(events) => match hints(events) {
+                Ok(hints) => self.with(|feed| feed.hints(hints, now)),
+                // What is lost here, the next head or event tells.
+                Err(error) => tracing::error!(%error, "the room service sent events that cannot be read"),
+            },
+            RoomFrame::Presence(frame) => {
+                let Some(presence) = frame.presence else { return };
+                self.with(|feed| feed.presence(presence, frame.settling, now));
+            }
+            RoomFrame::Typing(frame) => {
+                let Some(typing) = frame.typing else { return };
+                let notice = Arc::new(TypingNotice { typing, frames: Frames::default() });
+                self.look(|feed| feed.typing(id(&frame.session), &notice));
+            }
+            RoomFrame::Head(frame) => {
+                let Ok(head) = frame.head.parse() else { return };
+                self.with(|feed| feed.head(head, now));
+            }
+        }
+    }
+
+    fn following(&self, following: proto::Following, now: Instant) {
+        let (Ok(position), Some(presence)) = (following.position.parse(), following.presence) else {
+            tracing::error!("the room service said `following` without a usable position or presence");
+            return;
+        };
+        let start = Start {
+            info: following.info.unwrap_or_default(),
+            position,
+            presence: presence.presence.unwrap_or_default(),
+            settling: presence.settling,
+        };
+        self.with(|feed| feed.start(start, now));
     }
 
     /// Lets the driver look whether something must be read.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use parlour_feed::Cursor;
 use parlour_proto::v1 as proto;
-use parlour_proto::v1::relay_request::Frame;
 
 use super::{
     Relay,
@@ -89,19 +88,19 @@ impl Session {
     /// # Errors
     /// Too much of this session waits already.
     pub fn post(&self, post: proto::SessionPost) -> Result<u64, Refusal> {
-        self.relay.lane(|lane| lane.requests.post(post, self.id, now()))
+        self.relay.lane(|lane| lane.post(self.id, post, now()))
     }
 
     /// Says that the session is typing, or has stopped.
     pub fn typing(&self, room: &str, name: String, typing: bool) {
         let (session, room) = (id_bytes(&self.id), room.to_owned());
         let typing = proto::SessionTyping { session, room, name, typing };
-        self.relay.lane(|lane| lane.requests.say(Frame::Typing(typing)));
+        self.relay.lane(|lane| lane.typing(typing));
     }
 
     /// How many of its requests have no answer.
     pub fn pending(&self) -> usize {
-        self.relay.lock().requests.pending(&self.id)
+        self.relay.lock().pending(&self.id)
     }
 
     /// Closes the session. `retry_after_ms` is what the browser was told to wait, 0 where it was told nothing.
