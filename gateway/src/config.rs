@@ -114,6 +114,8 @@ fn read_limits(source: &mut Source) -> Limits {
         heartbeat_lost: source.required("HEARTBEAT_LOST_SECONDS", seconds(0.05..=7200.0)),
         stall: source.required("STALL_SECONDS", seconds(0.05..=3600.0)),
         request: source.required("REQUEST_SECONDS", seconds(0.05..=300.0)),
+        grace_closed: source.required("GRACE_CLOSED_SECONDS", seconds(0.0..=600.0)),
+        grace_broken: source.required("GRACE_BROKEN_SECONDS", seconds(0.0..=600.0)),
         replay_events: source.required("REPLAY_EVENTS", whole(1..=1_000_000)),
         ring_events: source.required("RING_EVENTS", whole(1..=65_536)),
         presence_names: source.required("PRESENCE_NAMES", whole(0..=100_000)),

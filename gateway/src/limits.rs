@@ -67,6 +67,10 @@ pub struct Limits {
     pub stall: Duration,
     /// How long a request may wait for the room service.
     pub request: Duration,
+    /// How long the room service holds a session that closed in order: a new stream names those.
+    pub grace_closed: Duration,
+    /// How long it holds one whose connection broke.
+    pub grace_broken: Duration,
     /// How many events of a room are replayed before a reader is told to reload.
     pub replay_events: u64,
     /// How many recent events of a room are kept in memory.
@@ -92,6 +96,8 @@ impl Default for Limits {
             heartbeat_lost: Duration::from_secs(60),
             stall: Duration::from_secs(20),
             request: Duration::from_secs(5),
+            grace_closed: Duration::from_secs(2),
+            grace_broken: Duration::from_secs(10),
             replay_events: 1_000,
             ring_events: 512,
             presence_names: 1_000,

@@ -43,6 +43,18 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("STALL_SECONDS", "SECONDS", "How long a socket may take nothing before it is closed")
         .or("20"),
     Setting::new("REQUEST_SECONDS", "SECONDS", "How long a request may wait for the room service").or("5"),
+    Setting::new(
+        "GRACE_CLOSED_SECONDS",
+        "SECONDS",
+        "How long one who closed in order still counts as present; the room service's should be the same",
+    )
+    .or("2"),
+    Setting::new(
+        "GRACE_BROKEN_SECONDS",
+        "SECONDS",
+        "How long one whose connection broke still counts as present; the room service's should be the same",
+    )
+    .or("10"),
 ];
 
 /// What only the room service reads: it may stand in the same environment.
@@ -58,7 +70,5 @@ pub const OTHERS: &[&str] = &[
     "JWKS",
     "SEND_RATE",
     "SEND_BURST",
-    "GRACE_CLOSED_SECONDS",
-    "GRACE_BROKEN_SECONDS",
     "IDLE_ROOM_SECONDS",
 ];

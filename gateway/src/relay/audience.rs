@@ -45,16 +45,24 @@ pub struct Feed {
     fold: Fold,
     limits: Limits,
     seed: u64,
+    /// No stream says what happens here: until one does, the log is not asked.
+    is_paused: bool,
 }
 
 impl Feed {
     /// Nothing is known of the room yet.
     pub fn new(room: Arc<str>, limits: Limits, names_limit: usize, seed: u64) -> Self {
-        Self { live: None, fold: Fold::new(room, names_limit), limits, seed }
+        Self { live: None, fold: Fold::new(room, names_limit), limits, seed, is_paused: false }
+    }
+
+    /// The stream that followed the room has ended.
+    pub fn pause(&mut self) {
+        self.is_paused = true;
     }
 
     /// The room is followed, for the first time or once more: then the position is a head.
     pub fn start(&mut self, start: Start, now: Instant) {
+        self.is_paused = false;
         match &mut self.live {
             Some(live) => {
                 live.info = start.info;
@@ -129,6 +137,9 @@ impl Feed {
 
     /// What must be read from the log now.
     pub fn poll_read(&mut self, now: Instant) -> Option<Read> {
+        if self.is_paused {
+            return None;
+        }
         let read = self.live.as_mut()?.audience.poll_read(now);
         if let Some(live) = &mut self.live {
             live.follow_through();
@@ -153,7 +164,8 @@ impl Feed {
 
     /// When `poll_read` and `tick` are to be called though nothing came in.
     pub fn deadline(&self) -> Option<Instant> {
-        let audience = self.live.as_ref().and_then(|live| live.audience.deadline());
+        let reading = self.live.as_ref().filter(|_| !self.is_paused);
+        let audience = reading.and_then(|live| live.audience.deadline());
         [audience, self.fold.deadline()].into_iter().flatten().min()
     }
 

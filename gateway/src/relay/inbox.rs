@@ -61,8 +61,6 @@ pub enum Told {
         /// Why.
         reason: String,
     },
-    /// The room service is lost: the session cannot go on.
-    Lost,
 }
 
 #[derive(Debug, Default)]

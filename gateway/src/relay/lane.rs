@@ -1,9 +1,14 @@
 //! One lane: what its sessions and rooms are, as the frames of the stream change it.
 //!
-//! Owns the book-keeping of one stream: requests, rooms, inboxes, and the joins under way. Promises that a reader is
-//! added when its `joined` is handled, where the room then stands, and ended with whatever ends it. Never waits.
+//! Owns the book-keeping of one lane's streams: requests, rooms, inboxes, and the joins under way. Promises that a reader
+//! is added when its `joined` is handled, where the room then stands, and ended with whatever ends it; and that a stream
+//! which breaks ends nobody: the next is told all that the room service must know (P5, P7, P10). Never waits.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parlour_feed::Cursor;
 use parlour_proto::v1 as proto;
@@ -11,12 +16,13 @@ use parlour_proto::v1::{relay_frame::Frame as Down, relay_request::Frame};
 
 use super::{
     Inboxes,
+    audience::Feed,
     event::{Id, id, id_bytes},
     inbox::{Inbox, Joined, Told, Wake},
     refusal::Refusal,
     requests::{Refused, Requests, What},
     room::{Room, RoomFrame},
-    rooms::{GRACE_BROKEN, Rooms},
+    rooms::Rooms,
     session::Join,
 };
 use crate::limits::Limits;
@@ -37,6 +43,8 @@ pub struct Lane {
     rooms: Rooms<Arc<Room>>,
     inboxes: Inboxes,
     wishes: HashMap<u64, Wish>,
+    grace_closed: Duration,
+    grace_broken: Duration,
 }
 
 impl Lane {
@@ -47,6 +55,8 @@ impl Lane {
             rooms: Rooms::default(),
             inboxes: HashMap::new(),
             wishes: HashMap::new(),
+            grace_closed: limits.grace_closed,
+            grace_broken: limits.grace_broken,
         }
     }
 
@@ -90,8 +100,7 @@ impl Lane {
     /// A session leaves a room; its reader has ended when this returns.
     pub fn leave(&mut self, session: Id, room: &str, now: Instant) {
         self.end_reader(session, room, now);
-        let (session, room) = (id_bytes(&session), room.to_owned());
-        self.requests.say(Frame::Leave(proto::SessionLeave { session, room }));
+        self.say_leave(&session, room);
     }
 
     /// A session asks to append a message; the session and the request's number are filled in. Answered by
@@ -116,7 +125,8 @@ impl Lane {
     /// A session closes.
     pub fn close(&mut self, session: Id, close: proto::CloseSession, now: Instant) {
         self.inboxes.remove(&session);
-        for (room, reader) in self.rooms.close(session, GRACE_BROKEN, now) {
+        let grace = self.grace(&close);
+        for (room, reader) in self.rooms.close(session, grace, now) {
             room.with(|feed| feed.leave(reader));
         }
         self.requests.close(session, close, now);
@@ -136,15 +146,12 @@ impl Lane {
         self.requests.attach(follows);
     }
 
-    /// The stream broke: whoever it had named is lost.
-    pub fn broke(&mut self, now: Instant) {
-        for session in self.requests.broke(now) {
-            for (room, reader) in self.rooms.close(session, GRACE_BROKEN, now) {
-                room.with(|feed| feed.leave(reader));
-            }
-            if let Some(inbox) = self.inboxes.remove(&session) {
-                inbox.tell(Told::Lost);
-            }
+    /// The stream broke. What has no answer waits for the next, and so do rooms with what they must read: whoever may
+    /// not read them any more, the next stream says first.
+    pub fn broke(&mut self) {
+        self.requests.broke();
+        for room in self.rooms.iter() {
+            room.look(Feed::pause);
         }
     }
 
@@ -174,7 +181,13 @@ impl Lane {
     /// Does what is due.
     pub fn expire(&mut self, now: Instant) {
         for refused in self.requests.expire(now) {
+            let (session, what) = (refused.session, refused.what.clone());
             self.tell_refused(refused, now);
+            if let What::Join(room) = what
+                && !self.rooms.is_in(&session, &room)
+            {
+                self.say_leave(&session, &room); // it may have been admitted, or may be yet
+            }
         }
         for (name, room) in self.rooms.expire(now) {
             room.end();
@@ -274,9 +287,28 @@ impl Lane {
         }
     }
 
+    fn say_leave(&mut self, session: &Id, room: &str) {
+        let (session, room) = (id_bytes(session), room.to_owned());
+        self.requests.say(Frame::Leave(proto::SessionLeave { session, room }));
+    }
+
+    /// How long the room service holds a session that closed like this.
+    fn grace(&self, close: &proto::CloseSession) -> Duration {
+        match close.reason() {
+            proto::CloseReason::Closed => self.grace_closed,
+            proto::CloseReason::GoingAway => {
+                Duration::from_millis(close.retry_after_ms.into()) + self.grace_broken
+            }
+            proto::CloseReason::Unspecified | proto::CloseReason::Broken => self.grace_broken,
+        }
+    }
+
     fn end_reader(&mut self, session: Id, room: &str, now: Instant) {
         if let Some((room, reader)) = self.rooms.leave(session, room, now) {
             room.with(|feed| feed.leave(reader));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

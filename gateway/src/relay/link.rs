@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
-use super::{Relay, event::id_bytes, now};
+use super::{Lane, Relay, event::id_bytes, now};
 use crate::limits;
 
 /// Which of the gateway's streams: there is one.
@@ -51,7 +51,7 @@ impl Relay {
             () = self.keep_time() => {}
         }
         self.0.is_ready.store(false, Ordering::Relaxed);
-        self.lane(|lane| lane.broke(now()));
+        self.lane(Lane::broke);
     }
 
     async fn keep_time(&self) {
@@ -71,7 +71,7 @@ impl Relay {
             let mut was_attached = false;
             let broken = self.stream(generation, &mut was_attached, drain).await;
             self.0.is_ready.store(false, Ordering::Relaxed);
-            self.lane(|lane| lane.broke(now()));
+            self.lane(Lane::broke);
             match broken {
                 Broken::Drained => return,
                 broken if was_attached => {

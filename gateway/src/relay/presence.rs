@@ -89,6 +89,8 @@ pub struct Fold {
     names_limit: usize,
     users: Vec<proto::User>,
     count: u32,
+    /// The replica did not know everybody when it last said who is here.
+    is_settling: bool,
     mark: Mark,
     changes: VecDeque<Arc<Change>>,
     forgotten: u64,
@@ -107,6 +109,7 @@ impl Fold {
             names_limit,
             users: Vec::new(),
             count: 0,
+            is_settling: false,
             mark: Mark { version: 0, notices: 0 },
             changes: VecDeque::new(),
             forgotten: 0,
@@ -213,12 +216,8 @@ impl Fold {
         for user in snapshot.users {
             self.put(user, &mut told);
         }
-        let count = if settling {
-            snapshot.count.max(u32::try_from(self.users.len()).unwrap_or(u32::MAX))
-        } else {
-            snapshot.count
-        };
-        self.settle(told, count)
+        self.is_settling = settling;
+        self.settle(told, snapshot.count)
     }
 
     fn change(&mut self, change: proto::Presence) -> Option<proto::Presence> {
@@ -251,10 +250,18 @@ impl Fold {
     }
 
     fn settle(&mut self, told: proto::Presence, count: u32) -> Option<proto::Presence> {
+        // One that does not know everybody counts too few: nobody is taken away by that.
+        let count = if self.is_settling { count.max(self.counted(&told)) } else { count };
         let is_news = count != self.count
             || !(told.joined.is_empty() && told.left.is_empty() && told.changed.is_empty());
         self.count = count;
         is_news.then_some(told)
+    }
+
+    /// How many there are by what was counted before and has changed by name.
+    fn counted(&self, told: &proto::Presence) -> u32 {
+        let of = |users: &[proto::User]| u32::try_from(users.len()).unwrap_or(u32::MAX);
+        self.count.saturating_add(of(&told.joined)).saturating_sub(of(&told.left))
     }
 
     fn names(&self) -> Vec<String> {

@@ -2,7 +2,8 @@
 //!
 //! Owns what waits to go over the link, what has no answer yet, and what is said again after the link broke. Promises P5
 //! on this side: one append of a session and room is on the link at a time, one that is refused for now refuses those
-//! behind it, and a plain session's sends outlive the link and the socket. Never waits, reads a clock or names a runtime.
+//! behind it, what has no answer is asked again on the next link, and a plain session's sends outlive even the socket.
+//! Never waits, reads a clock or names a runtime.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -51,7 +52,6 @@ pub enum What {
 struct Pending {
     what: What,
     frame: Frame,
-    is_sent: bool,
     is_orphan: bool,
     deadline: Instant,
 }
@@ -190,7 +190,9 @@ impl Requests {
     pub fn attach(&mut self, follows: impl IntoIterator<Item = proto::Follow>) {
         self.is_up = true;
         self.out.clear();
-        self.out.extend(self.sessions.keys().map(|id| Out::Open(*id)));
+        let mut sessions: Vec<_> = self.sessions.keys().copied().collect();
+        sessions.sort_unstable(); // the same from the same past
+        self.out.extend(sessions.into_iter().map(Out::Open));
         self.out.extend(follows.into_iter().map(|follow| Out::Frame(Frame::Follow(follow))));
         let mut numbers: Vec<_> = self
             .sessions
@@ -226,11 +228,10 @@ impl Requests {
                     return Some(Frame::Open(session.open.clone()));
                 }
                 Out::Request(id, number) => {
-                    let session = self.sessions.get_mut(&id);
-                    let Some(pending) = session.and_then(|session| session.pending.get_mut(&number)) else {
+                    let session = self.sessions.get(&id);
+                    let Some(pending) = session.and_then(|session| session.pending.get(&number)) else {
                         continue;
                     };
-                    pending.is_sent = true;
                     return Some(pending.frame.clone());
                 }
             }
@@ -293,38 +294,23 @@ impl Requests {
         self.deadlines.keys().next().map(|(due, _)| *due)
     }
 
-    /// Refuses what has waited too long. The link is told to undo a join that it may still admit.
+    /// Refuses what has waited too long.
     pub fn expire(&mut self, now: Instant) -> Vec<Refused> {
         let mut refused = Vec::new();
         while self.deadline().is_some_and(|due| due <= now) {
             let Some(((_, number), id)) = self.deadlines.pop_first() else { break };
-            let pending = self.sessions.get(&id).and_then(|session| session.pending.get(&number));
-            if let Some(Pending { what: What::Join(room), is_sent: true, .. }) = pending {
-                let (session, room) = (id_bytes(&id), room.to_string());
-                self.say(Frame::Leave(proto::SessionLeave { session, room }));
-            }
             refused.extend(self.refuse(id, number, Refusal::unavailable(), now));
         }
         refused
     }
 
-    /// The link broke. Sessions that it had named are lost, and returned; of the plain ones, sends without an answer are
-    /// said again on the next. What was never named waits for it.
-    pub fn broke(&mut self, now: Instant) -> Vec<Id> {
+    /// The link broke: what has no answer waits for the next.
+    pub fn broke(&mut self) {
         self.is_up = false;
         self.out.clear();
-        let named: Vec<_> =
-            self.sessions.iter().filter(|(_, session)| session.is_named).map(|(id, _)| *id).collect();
-        for id in &named {
-            let Some(session) = self.sessions.get_mut(id) else { continue };
-            session.is_named = false;
-            session.open.again = true;
-            if session.closed.is_none() {
-                let reason = proto::CloseReason::GoingAway.into();
-                self.close(*id, proto::CloseSession { reason, ..Default::default() }, now);
-            }
+        for session in self.sessions.values_mut() {
+            session.open.again |= std::mem::take(&mut session.is_named);
         }
-        named
     }
 
     /// Puts something behind what waits for the link. Without one, `attach` finds by itself what is to be said.
@@ -346,9 +332,7 @@ impl Requests {
     fn put(&mut self, id: Id, number: u64, what: What, frame: Frame, now: Instant) {
         let deadline = now + self.limit;
         if let Some(session) = self.sessions.get_mut(&id) {
-            session
-                .pending
-                .insert(number, Pending { what, frame, is_sent: false, is_orphan: false, deadline });
+            session.pending.insert(number, Pending { what, frame, is_orphan: false, deadline });
             self.deadlines.insert((deadline, number), id);
         }
     }

@@ -17,8 +17,6 @@ use super::event::{Id, id_bytes};
 
 /// How long a room is followed after its last session.
 pub const IDLE: Duration = Duration::from_secs(10);
-/// How long the room service holds a session whose connection broke.
-pub const GRACE_BROKEN: Duration = Duration::from_secs(10);
 
 /// A session in a room.
 #[derive(Debug, Default)]
@@ -139,6 +137,16 @@ impl<R: Clone> Rooms<R> {
         seat.reader.map(|reader| (followed.room.clone(), reader))
     }
 
+    /// Whether a session is in a room, or has asked to be.
+    pub fn is_in(&self, id: &Id, room: &str) -> bool {
+        self.rooms.get(room).is_some_and(|followed| followed.seats.contains_key(id))
+    }
+
+    /// Every room that is followed.
+    pub fn iter(&self) -> impl Iterator<Item = &R> {
+        self.rooms.values().map(|followed| &followed.room)
+    }
+
     /// A session has closed; its leases live for `grace`. Returns its readers, which end.
     pub fn close(&mut self, id: Id, grace: Duration, now: Instant) -> Vec<(R, ReaderId)> {
         let rooms = self.of.remove(&id).unwrap_or_default();
@@ -175,24 +183,31 @@ impl<R: Clone> Rooms<R> {
 
     /// What a new stream says of every room: the position, for the caller to fill in, and who must be kept.
     pub fn roster(&mut self, now: Instant) -> Vec<(R, proto::Follow)> {
-        let rooms = self.rooms.iter_mut();
-        rooms
-            .map(|(name, followed)| {
-                followed.closing.retain(|closing| closing.until > now);
-                let follow = proto::Follow {
-                    room: name.to_string(),
-                    position: String::new(),
-                    admitted: followed.seats.iter().filter_map(admitted).collect(),
-                    closing: followed.closing.iter().map(|closing| closing_entry(closing, now)).collect(),
-                    joining: joining(&followed.seats),
-                };
-                (followed.room.clone(), follow)
-            })
-            .collect()
+        let mut follows: Vec<_> =
+            self.rooms.iter_mut().map(|(name, followed)| followed.follow(name, now)).collect();
+        follows.sort_unstable_by(|(_, one), (_, other)| one.room.cmp(&other.room)); // the same from the same past
+        follows
     }
 }
 
-fn admitted((id, seat): (&Id, &Seat)) -> Option<proto::RosterEntry> {
+impl<R: Clone> Followed<R> {
+    fn follow(&mut self, name: &str, now: Instant) -> (R, proto::Follow) {
+        self.closing.retain(|closing| closing.until > now);
+        let mut seats: Vec<_> = self.seats.iter().collect();
+        seats.sort_unstable_by_key(|(id, _)| *id);
+        let joining = seats.iter().filter(|(_, seat)| seat.reader.is_none());
+        let follow = proto::Follow {
+            room: name.to_owned(),
+            position: String::new(),
+            admitted: seats.iter().filter_map(|(id, seat)| admitted(id, seat)).collect(),
+            closing: self.closing.iter().map(|closing| closing_entry(closing, now)).collect(),
+            joining: joining.map(|(id, _)| id_bytes(id)).collect(),
+        };
+        (self.room.clone(), follow)
+    }
+}
+
+fn admitted(id: &Id, seat: &Seat) -> Option<proto::RosterEntry> {
     seat.reader?;
     Some(proto::RosterEntry {
         session: id_bytes(id),
@@ -209,10 +224,6 @@ fn closing_entry(closing: &Closing, now: Instant) -> proto::ClosingEntry {
         name: closing.name.clone(),
         grace_ms: u32::try_from(left).unwrap_or(u32::MAX),
     }
-}
-
-fn joining(seats: &HashMap<Id, Seat>) -> Vec<bytes::Bytes> {
-    seats.iter().filter(|(_, seat)| seat.reader.is_none()).map(|(id, _)| id_bytes(id)).collect()
 }
 
 #[cfg(test)]

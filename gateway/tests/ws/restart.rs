@@ -5,17 +5,57 @@ use serde_json::json;
 use crate::house::House;
 
 #[tokio::test]
-async fn p4_sessions_of_a_lost_relay_are_closed_with_4000_and_resume_by_cursor() {
+async fn p10_a_restarted_room_service_is_not_noticed_but_as_delay() {
+    let mut house = House::open().await;
+    let (mut ada, _) = house.full("ada").await;
+    ada.says(json!({"type": "join", "room": "general"})).await;
+    ada.hears("joined").await;
+    let mut bob = house.plain("general", "bob").await;
+    let told = ada.hears("presence").await;
+    assert_eq!((&told["joined"][0]["name"], &told["count"]), (&json!("bob"), &json!(2)));
+    ada.says(json!({"type": "message", "room": "general", "content": "before", "id": "1"})).await;
+    for _ in ["its ack", "the message"] {
+        assert_eq!(ada.next().await["seq"], 1);
+    }
+    house.stop_room().await;
+    bob.says(json!({"type": "message", "room": "general", "username": "bob", "content": "meanwhile"})).await;
+    ada.says(json!({"type": "message", "room": "general", "content": "also", "id": "2"})).await;
+    house.start_room().await;
+    ada.says(json!({"type": "message", "room": "general", "content": "after", "id": "3"})).await;
+    let (mut heard, mut acked) = (Vec::new(), Vec::new());
+    while heard.len() < 3 || acked.len() < 2 {
+        let frame = ada.next().await;
+        match frame["type"].as_str() {
+            Some("message") => heard.push((frame["seq"].as_u64(), frame["data"]["user"]["name"].clone())),
+            Some("ack") => acked.push(frame["seq"].as_u64()),
+            other => panic!("only messages and acks were expected, nobody came or left: {other:?}"),
+        }
+    }
+    assert_eq!(heard.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [Some(2), Some(3), Some(4)]);
+    assert_eq!(heard.iter().filter(|(_, name)| name == "bob").count(), 1);
+    assert!(acked.is_sorted(), "in the order sent: {acked:?}");
+    for content in ["before", "meanwhile", "also", "after"] {
+        let seen = bob.next().await;
+        assert_eq!(seen["type"], "message", "{content}: {seen}");
+    }
+    let mut carl = house.plain("general", "carl").await;
+    carl.says(json!({"type": "typing", "room": "general", "username": "carl"})).await;
+    let told = ada.hears("presence").await;
+    assert_eq!((&told["joined"][0]["name"], &told["count"]), (&json!("carl"), &json!(3)));
+    assert_eq!(ada.hears("typing").await["user"]["name"], "carl");
+}
+
+#[tokio::test]
+async fn p4_a_session_that_opens_while_the_room_service_is_away_resumes_when_it_is_back() {
     let mut house = House::open().await;
     let (mut ada, welcome) = house.full("ada").await;
     ada.says(json!({"type": "join", "room": "general"})).await;
     ada.hears("joined").await;
     ada.says(json!({"type": "message", "room": "general", "content": "before", "id": "1"})).await;
     let said = ada.hears("message").await;
+    ada.leaves().await;
     house.stop_room().await;
-    assert_eq!(ada.closes().await, 4000);
 
-    // While the room service is away a socket is taken, and its requests wait.
     let mut again = house.browser().await;
     let rooms = json!({"general": said["cursor"]});
     again

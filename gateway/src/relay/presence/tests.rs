@@ -54,6 +54,21 @@ fn p7_a_snapshot_is_told_as_the_difference_it_makes() {
 }
 
 #[test]
+fn p7_a_replica_that_does_not_know_everybody_yet_counts_nobody_away() {
+    let (mut fold, now) = fold();
+    fold.apply(snapshot(&[1, 2, 3]), false, now);
+    fold.apply(snapshot(&[1]), true, now);
+    fold.apply(diff(&[4], &[], 2), false, now);
+    assert_eq!(fold.shown().count, 4);
+    fold.apply(diff(&[], &[1], 1), false, now);
+    assert_eq!(fold.shown().count, 3);
+    fold.apply(snapshot(&[2, 4]), false, now);
+    assert_eq!(fold.shown().count, 2, "then it does");
+    fold.apply(diff(&[], &[2], 1), false, now);
+    assert_eq!(fold.shown().count, 1);
+}
+
+#[test]
 fn p7_a_settling_snapshot_takes_nobody_away() {
     let (mut fold, now) = fold();
     fold.apply(snapshot(&[1, 2]), false, now);

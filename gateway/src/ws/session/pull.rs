@@ -11,7 +11,7 @@ use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
 
 use super::{
-    Close, Dialect, Ending, Frame, Session, Socket, frame, plain,
+    Dialect, Frame, Session, Socket, frame, plain,
     seat::{Seat, State},
 };
 use crate::relay::{
@@ -184,11 +184,6 @@ impl<S: Socket> Session<S> {
                 self.writer.put(Frame::of_wire(wire));
             }
         }
-    }
-
-    /// Ends the session for the reason that the room service is lost.
-    pub(super) fn end_lost(&mut self) {
-        self.end(Ending::of(Close::GoingAway));
     }
 }
 

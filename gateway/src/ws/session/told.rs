@@ -38,7 +38,6 @@ impl<S: Socket> Session<S> {
                 self.seats.remove(&room);
                 self.say_gone(&room, &reason);
             }
-            Told::Lost => self.end_lost(),
         }
     }
 
@@ -79,11 +78,13 @@ impl<S: Socket> Session<S> {
     }
 
     fn not_opened(&mut self, refusal: &Refusal) {
-        let id = self.opening.take().map(|(id, ..)| id).unwrap_or_default();
+        let opening = self.opening.take();
+        let (was_open, id) = (opening.is_none(), opening.map(|(id, ..)| id).unwrap_or_default());
         self.refuse(&id, None, refusal);
         match refusal.0.code.as_str() {
             "UNAUTHENTICATED" => self.end(Ending::of(Close::Unauthenticated)),
-            "UNAVAILABLE" | "RATE_LIMITED" => self.end(Ending::of(Close::GoingAway)),
+            // A plain session, or one opened again on another stream: what it came with cannot be put right.
+            _ if was_open || refusal.is_retryable() => self.end(Ending::of(Close::GoingAway)),
             // Something in the hello can be put right: it may be said again.
             _ => {
                 self.relay = self.relay.relay().session();
