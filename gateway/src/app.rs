@@ -20,7 +20,7 @@ use crate::{
     limits, metrics,
     relay::Relay,
     upstream::{Upstream, UpstreamError},
-    ws::{self, Gate, Terms},
+    ws::{self, Departure, Gate, Terms},
 };
 
 /// Why the gateway cannot start.
@@ -50,6 +50,10 @@ pub struct App {
     rooms: Tasks,
     /// Connections and sessions: what a drain waits for.
     sessions: Tasks,
+    /// Cancelled when whoever sends browsers here is to send no more.
+    unready: CancellationToken,
+    /// How long that comes before the drain.
+    notice: Duration,
     drain: Duration,
 }
 
@@ -80,6 +84,8 @@ impl App {
         };
         let token = config.service_token.as_ref();
         let upstream = Upstream::connect_lazy(&config.room_urls, token, config.limits.request)?;
+        let notice = limits::UNREADY.min(config.drain / 10);
+        let drain = config.drain - notice;
         let sessions = Tasks::new();
         let origins = Origins::new(config.allowed_origins, gateway);
         let rooms = Tasks::new();
@@ -87,12 +93,13 @@ impl App {
         let terms = Terms {
             limits: Arc::new(config.limits.clone()),
             drain: sessions.drain().clone(),
-            drain_window: config.drain,
+            departure: Departure::new(drain),
         };
         let chat = get(ws::upgrade).with_state(Gate::new(relay.clone(), terms, sessions.clone()));
         let router = http::router(upstream, origins, &config.limits, chat);
         let addrs = Addrs { gateway, admin: admin_address };
-        Ok(Self { browsers, admin, addrs, router, relay, rooms, sessions, drain: config.drain })
+        let unready = CancellationToken::new();
+        Ok(Self { browsers, admin, addrs, router, relay, rooms, sessions, unready, notice, drain })
     }
 
     /// Where it is reached.
@@ -102,9 +109,9 @@ impl App {
 
     /// Whether it is ready, for whoever serves the admin port.
     pub fn readiness(&self) -> admin::Readiness {
-        let (drain, relay) = (self.sessions.drain().clone(), self.relay.clone());
+        let (unready, relay) = (self.unready.clone(), self.relay.clone());
         Arc::new(move || {
-            if drain.is_cancelled() {
+            if unready.is_cancelled() {
                 Err("draining".to_owned())
             } else if relay.is_ready() {
                 Ok(())
@@ -114,19 +121,22 @@ impl App {
         })
     }
 
-    /// Serves until `stop`, then drains: unready, nothing more is accepted, sessions are told to return and all are
-    /// ended at the deadline. The admin port answers until the end.
+    /// Serves until `stop`, then drains: first unready, a little later nothing more is accepted, sessions are told to
+    /// return and all are ended at the deadline. The admin port answers until the end.
     pub async fn run(mut self, stop: CancellationToken) {
         let behind = Tasks::new();
         telemetry::keep_up(&behind);
         self.serve_admin(&behind);
-        let Self { browsers, router, relay, rooms, sessions, drain, .. } = self;
+        let Self { browsers, router, relay, rooms, sessions, unready, notice, drain, .. } = self;
         // The relay outlives the sessions, whose goodbyes it carries.
         let relay_end = behind.drain().clone();
         behind.spawn(async move { relay.run(relay_end).await });
         let accepting = http::serve(browsers, router, &sessions);
         let draining = async {
             stop.cancelled().await;
+            unready.cancel();
+            // Balancers need a moment to see that, and what they still send here is served.
+            tokio::time::sleep(notice).await;
             let start = Instant::now();
             let open = sessions.len();
             tracing::info!(sessions = open, "draining");

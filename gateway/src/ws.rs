@@ -20,7 +20,7 @@ pub mod plain;
 pub mod session;
 pub mod socket;
 
-pub use session::Terms;
+pub use session::{Departure, Terms};
 
 use session::Session;
 use socket::AxumSocket;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use metrics::{Counter, Gauge};
+use metrics::Counter;
 use parlour_feed::Cursor;
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
@@ -30,6 +30,7 @@ use crate::{
     relay::{self, Refusal, Relay, history},
 };
 
+mod departure;
 mod full;
 mod incoming;
 mod plain_verbs;
@@ -39,6 +40,7 @@ mod seat;
 mod told;
 mod writer;
 
+pub use departure::Departure;
 use rate::Bucket;
 use seat::Seat;
 use writer::{Turn, Writer};
@@ -63,8 +65,8 @@ pub struct Terms {
     pub limits: Arc<Limits>,
     /// When cancelled, sessions are asked to leave.
     pub drain: CancellationToken,
-    /// How long a drain may take.
-    pub drain_window: Duration,
+    /// How they leave then.
+    pub departure: Arc<Departure>,
 }
 
 /// Which of the dialects is spoken.
@@ -163,8 +165,8 @@ pub struct Session<S> {
     heartbeat_due: Instant,
     /// A heartbeat was sent that no `ping` has answered.
     is_asked_for_life: bool,
-    /// When the drain asked this session to leave: until then it may stay; and what it was told to wait.
-    leaving: Option<(Instant, u32)>,
+    /// When the drain asked this session to leave: until then it may stay, and from then it is to return elsewhere.
+    leaving: Option<(Instant, Instant)>,
     ending: Option<Ending>,
     deliveries: Counter,
     slow: Counter,
@@ -203,10 +205,15 @@ impl<S: Socket> Session<S> {
 
     /// Lives until either end closes.
     pub async fn run(mut self) {
-        let open = Open::count();
-        let ending = self.live().await;
-        let until = Instant::now() + GOODBYE;
-        let retry_after_ms = self.leaving.map_or(0, |(_, wait)| wait);
+        let open = self.terms.departure.count();
+        let mut ending = self.live().await;
+        let (now, mut retry_after_ms) = (Instant::now(), 0);
+        let until = now + GOODBYE;
+        if let Some((_, returns)) = self.leaving {
+            // Whoever was asked to leave is on its way elsewhere, however it closed.
+            ending.reason = proto::CloseReason::GoingAway;
+            retry_after_ms = millis(returns.saturating_duration_since(now));
+        }
         let Self { relay, mut socket, mut writer, answers, .. } = self;
         // The room service hears of it before the socket's last second, which may be slow.
         relay.close(ending.reason, retry_after_ms);
@@ -342,19 +349,17 @@ impl<S: Socket> Session<S> {
 
     /// The gateway drains: asks the client to come back at a time of its own.
     fn go_away(&mut self) {
-        let window = self.terms.drain_window;
-        let wait = window.mul_f64(rand::random::<f64>() / 2.0);
-        let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        let (now, departure) = (Instant::now(), &self.terms.departure);
+        let wait = departure.wait(rand::random());
         let stay = match self.dialect {
-            Dialect::Full => window.mul_f64(0.8),
+            Dialect::Full => departure.stay(),
             // A plain client cannot be asked: it is closed when its time has come.
             Dialect::Plain | Dialect::Open => wait,
         };
-        let told_ms = if self.dialect == Dialect::Full { wait_ms } else { 0 };
-        self.leaving = Some((Instant::now() + stay, told_ms));
+        self.leaving = Some((now + stay, now + wait));
         if self.dialect == Dialect::Full {
-            let going =
-                proto::GoingAway { retry_after_ms: wait_ms, reason: Close::GoingAway.reason().to_owned() };
+            let reason = Close::GoingAway.reason().to_owned();
+            let going = proto::GoingAway { retry_after_ms: millis(wait), reason };
             self.answer("", chat_response::Frame::GoingAway(going));
         }
     }
@@ -399,19 +404,6 @@ impl<S: Socket> Session<S> {
     }
 }
 
-/// Counts a session while it is open.
-struct Open(Gauge);
-
-impl Open {
-    fn count() -> Self {
-        let gauge = metrics::gauge!(names::SESSIONS);
-        gauge.increment(1.0);
-        Self(gauge)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.decrement(1.0);
-    }
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 /// How long anything may take.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(LIMIT, future).await {
@@ -26,6 +26,7 @@ pub(crate) struct House {
     pub(crate) gateway: SocketAddr,
     pub(crate) room: SocketAddr,
     vars: Vec<(OsString, OsString)>,
+    room_readiness: Option<parlour_chassis::admin::Readiness>,
     room_stop: CancellationToken,
     gateway_stop: CancellationToken,
     room_tasks: Tasks,
@@ -61,6 +62,7 @@ impl House {
             gateway: ([127, 0, 0, 1], 0).into(),
             room: ([127, 0, 0, 1], 0).into(),
             vars,
+            room_readiness: None,
             room_stop: CancellationToken::new(),
             gateway_stop: CancellationToken::new(),
             room_tasks: Tasks::new(),
@@ -82,6 +84,7 @@ impl House {
             config.listen = self.room;
         }
         let app = parlour_room::app::App::build(config).await.expect("the room service starts");
+        self.room_readiness = Some(app.readiness());
         self.room = app.addrs().expect("bound").grpc;
         self.room_stop = CancellationToken::new();
         self.room_tasks = Tasks::new();
@@ -90,6 +93,16 @@ impl House {
     }
 
     async fn open_gateway(&mut self) {
+        self.gateway = self.start_gateway(self.gateway_stop.clone()).await;
+    }
+
+    /// A second gateway to the same room service: where it is, and what stops it.
+    pub(crate) async fn another_gateway(&self) -> (SocketAddr, CancellationToken) {
+        let stop = CancellationToken::new();
+        (self.start_gateway(stop.clone()).await, stop)
+    }
+
+    async fn start_gateway(&self, stop: CancellationToken) -> SocketAddr {
         let tables = [parlour_room::config::SETTINGS, parlour_gateway::config::SETTINGS];
         let mut source = self.source(&tables);
         let mut config = parlour_gateway::config::Config::read(&mut source);
@@ -97,9 +110,9 @@ impl House {
         config.admin_listen = None;
         config.room_urls = vec![format!("http://{}", self.room).parse().expect("a URL")];
         let app = parlour_gateway::app::App::build(config).await.expect("the gateway starts");
-        self.gateway = app.addrs().gateway;
-        let stop = self.gateway_stop.clone();
+        let address = app.addrs().gateway;
         self.tasks.spawn(app.run(stop));
+        address
     }
 
     fn source(&self, tables: &[&[parlour_chassis::settings::Setting]]) -> Source {
@@ -124,6 +137,17 @@ impl House {
         self.open_room().await;
     }
 
+    /// Waits until the room service says that it is ready.
+    pub(crate) async fn room_is_ready(&self) {
+        let readiness = self.room_readiness.as_ref().expect("it was started");
+        within("the room service is ready", async {
+            while readiness().is_err() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     /// Asks the gateway to drain.
     pub(crate) fn drain_gateway(&self) {
         self.gateway_stop.cancel();
@@ -131,9 +155,7 @@ impl House {
 
     /// A browser that has opened its socket and said nothing yet.
     pub(crate) async fn browser(&self) -> Browser {
-        let url = format!("ws://{}/chat", self.gateway);
-        let (socket, _) = within("a socket opens", connect_async(url)).await.expect("a socket");
-        Browser { socket }
+        Browser::at(self.gateway).await
     }
 
     /// A browser whose system takes little before it is read.
@@ -195,6 +217,13 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
+    /// One that has opened a socket to that gateway and said nothing yet.
+    pub(crate) async fn at(gateway: SocketAddr) -> Self {
+        let url = format!("ws://{gateway}/chat");
+        let (socket, _) = within("a socket opens", connect_async(url)).await.expect("a socket");
+        Self { socket }
+    }
+
     pub(crate) async fn says(&mut self, frame: Value) {
         self.says_text(&frame.to_string()).await;
     }
@@ -209,10 +238,16 @@ impl Browser {
 
     /// The next frame.
     pub(crate) async fn next(&mut self) -> Value {
+        self.next_unless_closed().await.expect("the socket is open")
+    }
+
+    /// The next frame; `None` where the socket is closed with 4000.
+    pub(crate) async fn next_unless_closed(&mut self) -> Option<Value> {
         loop {
             match within("a frame comes", self.socket.next()).await {
-                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).expect("JSON"),
+                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("JSON")),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(Some(close)))) if u16::from(close.code) == 4000 => return None,
                 other => panic!("a frame was expected: {other:?}"),
             }
         }
