@@ -24,8 +24,8 @@ export function whyNoBrowser() {
 }
 
 export function openBrowser() {
-  const args = process.getuid?.() === 0 ? ['--no-sandbox', ...QUIET] : QUIET;
-  return chromium.launch({ executablePath: CHROMIUM, args });
+  // Root may have no sandbox, other users not on every kernel, and the pages are our own.
+  return chromium.launch({ executablePath: CHROMIUM, args: QUIET, chromiumSandbox: false });
 }
 
 export class Person {
