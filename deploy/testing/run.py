@@ -111,15 +111,14 @@ class Run:
 
     def spare(self):
         """The processes that outlive a stage."""
-        return {self.postgres.process.pid} if self.postgres else set()
+        return {self.postgres.process.pid} if self.postgres and self.postgres.process else set()
 
     def start_postgres(self):
         """Starts the database, once."""
         if self.postgres is None:
             started = time.monotonic()
-            postgres = Postgres(self.guard.folder / "postgres")
-            postgres.start()
-            self.postgres = postgres
+            self.postgres = Postgres(self.guard.folder / "postgres")  # known from now on, so that it is stopped
+            self.postgres.start()
             self.say("postgres", f"{time.monotonic() - started:.1f} s")
 
     def run_stage(self, stage):
@@ -165,6 +164,7 @@ class Run:
         """Runs the stages. Returns the exit code."""
         started, code = time.monotonic(), 0
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             for stage in stages(self.guard):
                 if self.wanted and stage.tests and stage.name not in self.wanted:
                     continue
@@ -183,8 +183,7 @@ class Run:
 
     def tidy(self):
         """Ends what is still there and compares with before. Nothing interrupts that."""
-        for signum in SIGNALS:
-            signal.signal(signum, signal.SIG_IGN)
+        once_is_enough()
         interrupted = self.process is not None and self.process.poll() is None
         end(self.spare())
         if self.process is not None:
@@ -205,13 +204,21 @@ def copy(source, reader):
         reader.line(line)
 
 
+def once_is_enough():
+    """Hears no signal any more: the run ends, and whoever is impatient must not keep it from tidying."""
+    for signum in SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+
+
 def interrupt(signum, _frame):
     """Turns a signal into an exception of the main thread."""
+    once_is_enough()
     raise Interrupted(signal.Signals(signum).name)
 
 
 def main():
     """Runs the stages named, or all."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until there is something to tidy
     for signum in SIGNALS:
         signal.signal(signum, interrupt)
     sys.exit(Run(wanted=set(sys.argv[1:])).run())
