@@ -15,8 +15,9 @@ cached() {
     flock 9
     [ -e "$folder/.complete" ] && exit 0
     echo "making $folder" >&2
-    rm -rf "$folder" && mkdir -p "$folder"
-    "$@" "$folder" </dev/null >&2 && touch "$folder/.complete"
+    # What an installer leaves in its temporary folder, however it ends, goes with a folder of ours.
+    rm -rf "$folder" && mkdir -p "$folder/tmp"
+    TMPDIR=$folder/tmp "$@" "$folder" </dev/null >&2 && rm -rf "$folder/tmp" && touch "$folder/.complete"
   ) 9>"$folder.lock" || return 1
   echo "$folder"
 }
