@@ -121,7 +121,8 @@ class Guard:
     def scratch(self, name):
         """A folder for the temporary files of one stage."""
         path = self.folder / name
-        path.mkdir(mode=0o700)
+        path.mkdir()
+        path.chmod(0o711)  # a database's user may have a folder inside
         return path
 
     def after_stage(self, scratch, spare):

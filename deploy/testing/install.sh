@@ -9,6 +9,7 @@ missing_debian_packages() {
   command -v chromium >/dev/null || echo chromium
   command -v node >/dev/null || echo nodejs
   command -v npm >/dev/null || echo npm
+  command -v strace >/dev/null || echo strace
   python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
 }
 
@@ -32,7 +33,7 @@ install_debian_packages() {
   else
     echo "the tests need packages of Debian; run this as root, then again deploy/test:" >&2
     echo "  mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf" >&2
-    echo "  apt-get update && apt-get install -y $missing" >&2
+    echo "  apt-get update && apt-get install -y --no-install-recommends $missing" >&2
     return 1
   fi
   hash -r

@@ -38,12 +38,13 @@ class Service:
         self.env |= {f"PARLOUR_{key}": str(value) for key, value in settings.items()}
         self.log = Path(folder) / f"{name}.log"
         self.folder = folder
+        self.under = []  # a command that runs it
         self.process = None
 
     def start(self):
         """Starts the process; `ready` waits for it."""
         with self.log.open("ab") as output:
-            self.process = subprocess.Popen([binary(self.name)], cwd=self.folder, env=self.env,
+            self.process = subprocess.Popen([*self.under, binary(self.name)], cwd=self.folder, env=self.env,
                                             stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # fmt: skip
         return self
 
