@@ -1,76 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
 
-import axe from 'axe-core';
+import { UNREACHABLE } from './support/people.mjs';
+import { comes, post, room, say, shoot, story, system, violations } from './support/stories.mjs';
 
-import { openBrowser, Person, whyNoBrowser } from './support/people.mjs';
-import { System, whyNot } from './support/system.mjs';
-
-const missing = whyNoBrowser() ?? whyNot();
-if (missing && process.env.PARLOUR_TEST_REQUIRE) throw new Error(missing);
-const skip = missing ?? false;
-const shots = process.env.PARLOUR_TEST_SCREENSHOTS;
-
-let system, browser;
-let rooms = 0;
-let people = [];
-
-before(async () => {
-  if (missing) return;
-  if (shots) mkdirSync(shots, { recursive: true });
-  [system, browser] = await Promise.all([System.start(), openBrowser()]);
-}, { timeout: 120_000 });
-
-after(async () => {
-  await browser?.close();
-  await system?.stop();
-});
-
-/** A test with people in it, who leave at its end, and whose consoles had nothing to complain of. */
-function story(name, options, tell) {
-  test(name, { skip, timeout: 90_000, ...options }, async (context) => {
-    people = [];
-    try {
-      await tell(context);
-      for (const { complaints } of people) assert.deepEqual(complaints, []);
-    } finally {
-      await Promise.all(people.map((person) => person.leaves()));
-    }
-  });
-}
-
-async function comes(name, options = {}) {
-  const person = await Person.comes(browser, options.url ?? system.url, name, options);
-  people.push(person);
-  return person;
-}
-
-/** A room of one's own for a test. */
-async function room(title = 'Story', topic = '') {
-  const name = `story-${process.pid}-${(rooms += 1)}`;
-  const response = await post('/api/rooms', { name, title, topic });
-  assert.equal(response.status, 201, await response.text());
-  return name;
-}
-
-function post(path, body, url = system.url) {
-  return fetch(url + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
-}
-
-async function say(room, content, username = 'Bob', url = system.url) {
-  const response = await post(`/api/rooms/${room}/messages`, { content, username }, url);
-  assert.equal(response.status, 201, await response.text());
-}
-
-async function violations({ page }) {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => globalThis.axe.run());
-  return violations.filter(({ impact }) => ['serious', 'critical'].includes(impact)).map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`);
-}
-
-story('here_is_how_it_looks', {}, async () => {
+story('here_is_how_it_looks', async () => {
   for (const [name, title, topic] of [['tea-room', 'The tea room', 'Kettle, cups and whatever comes up'], ['book-club', 'Book club', 'One chapter a week']]) {
     const response = await post('/api/rooms', { name, title, topic });
     assert.ok([201, 409].includes(response.status));
@@ -96,7 +29,7 @@ story('here_is_how_it_looks', {}, async () => {
   await shoot(ada, 'page');
 });
 
-story('two_people_chat_and_see_each_other_come_type_and_leave_p7', {}, async () => {
+story('two_people_chat_and_see_each_other_come_type_and_leave_p7', async () => {
   const place = await room();
   const ada = await comes('Ada');
   await ada.enters(place);
@@ -119,7 +52,7 @@ story('two_people_chat_and_see_each_other_come_type_and_leave_p7', {}, async () 
   await ada.page.getByRole('complementary', { name: 'Here now 1' }).waitFor();
 });
 
-story('a_reload_keeps_the_history_and_the_name', {}, async () => {
+story('a_reload_keeps_the_history_and_the_name', async () => {
   const place = await room();
   const ada = await comes('Ada');
   await ada.enters(place);
@@ -134,7 +67,7 @@ story('a_reload_keeps_the_history_and_the_name', {}, async () => {
   await ada.page.getByRole('complementary').getByText('Ada L.').waitFor();
 });
 
-story('older_history_comes_on_scroll_and_the_reader_keeps_their_place', {}, async () => {
+story('older_history_comes_on_scroll_and_the_reader_keeps_their_place', async () => {
   const place = await room();
   for (let number = 1; number <= 130; number += 1) await say(place, `message ${number}`);
   const ada = await comes('Ada');
@@ -166,7 +99,7 @@ story('older_history_comes_on_scroll_and_the_reader_keeps_their_place', {}, asyn
 });
 
 for (const signal of ['SIGTERM', 'SIGKILL']) {
-  story(`a_gateway_that_ends_by_${signal}_and_returns_resumes_without_loss_or_repeat_p3_p4_p5`, {}, async (context) => {
+  story(`a_gateway_that_ends_by_${signal}_and_returns_resumes_without_loss_or_repeat_p3_p4_p5`, async (context) => {
     if (!system.isOurs) return context.skip('PARLOUR_TEST_URL: its processes are not ours to end');
     context.after(() => system.startGateway('first')); // also where this story ends badly: others need it
     const place = await room();
@@ -196,12 +129,11 @@ for (const signal of ['SIGTERM', 'SIGKILL']) {
     const whole = ['before', ...said, 'mine, first', 'mine, second', 'after'];
     assert.deepEqual(await ada.texts(), whole);
     assert.deepEqual(await bob.texts(), whole);
-    const refused = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|WebSocket connection to/;
-    ada.complaints = ada.complaints.filter((text) => !refused.test(text));
+    ada.excuses(UNREACHABLE);
   });
 }
 
-story('what_people_write_is_text_and_nothing_else', {}, async () => {
+story('what_people_write_is_text_and_nothing_else', async () => {
   const nasty = ['<img src=x onerror="document.title=\'owned\'">', '<script>alert(1)</script>', '"><svg onload=alert(1)>', 'javascript:alert(1)', '&lt;b&gt; &amp; <b>bold</b>', '\u202Egnp.exe', '{{7*7}} ${7*7}'];
   const place = await room('Story', '<i onclick=alert(1)>topic</i>');
   for (const text of nasty) await say(place, text, "O'Neill");
@@ -214,7 +146,7 @@ story('what_people_write_is_text_and_nothing_else', {}, async () => {
   assert.match(await ada.page.title(), /^Story · Parlour$/);
 });
 
-story('the_list_of_rooms_counts_and_marks_what_is_new', {}, async () => {
+story('the_list_of_rooms_counts_and_marks_what_is_new', async () => {
   const place = await room('Quiet corner');
   const ada = await comes('Ada');
   const card = ada.page.locator(`#lobby-list li:has(a[href="/room/${place}"])`);
@@ -243,7 +175,7 @@ story('the_list_of_rooms_counts_and_marks_what_is_new', {}, async () => {
   await card.getByText('New').waitFor();
 });
 
-story('a_room_is_made_and_a_refusal_stands_beside_the_field_p11', {}, async () => {
+story('a_room_is_made_and_a_refusal_stands_beside_the_field_p11', async () => {
   const ada = await comes('Ada');
   const title = `Reading ${process.pid}`;
   const form = ada.page.getByRole('dialog', { name: 'A new room' });
@@ -263,10 +195,10 @@ story('a_room_is_made_and_a_refusal_stands_beside_the_field_p11', {}, async () =
   assert.equal(new URL(ada.page.url()).pathname, `/room/reading-${process.pid}`);
   await ada.says('first!');
   await ada.hears('first!');
-  ada.complaints = ada.complaints.filter((text) => !/409/.test(text)); // the refusal itself
+  ada.excuses(/409/); // the refusal itself
 });
 
-story('a_room_that_does_not_exist_leaves_a_way_on_p11', {}, async () => {
+story('a_room_that_does_not_exist_leaves_a_way_on_p11', async () => {
   const ada = await comes('Ada');
   await ada.page.goto('/room/no-such-room');
   await ada.sees('There is no such room');
@@ -274,7 +206,7 @@ story('a_room_that_does_not_exist_leaves_a_way_on_p11', {}, async () => {
   await ada.page.getByRole('heading', { name: 'Rooms' }).waitFor();
 });
 
-story('a_message_the_server_refuses_can_be_tried_again_or_discarded_p11', {}, async () => {
+story('a_message_the_server_refuses_can_be_tried_again_or_discarded_p11', async () => {
   const ada = await comes('Ada');
   await ada.enters(await room());
   await ada.says('a\u0000b');
@@ -287,7 +219,7 @@ story('a_message_the_server_refuses_can_be_tried_again_or_discarded_p11', {}, as
   assert.deepEqual(await ada.texts(), ['fine']);
 });
 
-story('keys_are_enough', {}, async () => {
+story('keys_are_enough', async () => {
   const place = await room('Keys');
   const ada = await comes('Ada');
   await ada.page.reload();
@@ -309,7 +241,7 @@ story('keys_are_enough', {}, async () => {
   assert.deepEqual(await ada.texts(), ['two\nlines']);
 });
 
-story('on_a_phone_who_is_here_opens_and_closes_and_nothing_is_wider_than_the_screen', {}, async () => {
+story('on_a_phone_who_is_here_opens_and_closes_and_nothing_is_wider_than_the_screen', async () => {
   const place = await room('A rather long title for such a small screen', 'and a topic that goes on and on');
   await say(place, 'w'.repeat(300));
   const ada = await comes('Ada', { width: 380, height: 780 });
@@ -332,7 +264,7 @@ story('on_a_phone_who_is_here_opens_and_closes_and_nothing_is_wider_than_the_scr
 
 for (const scheme of ['light', 'dark']) {
   for (const width of [380, 1400]) {
-    story(`axe_finds_nothing_serious_in_${scheme}_at_${width}_px_and_here_is_how_it_looks`, {}, async () => {
+    story(`axe_finds_nothing_serious_in_${scheme}_at_${width}_px_and_here_is_how_it_looks`, async () => {
       const place = await room('The tea room', 'Kettle, cups and whatever comes up');
       const bob = await comes('Bob');
       await bob.enters(place);
@@ -368,8 +300,4 @@ for (const scheme of ['light', 'dark']) {
       }
     });
   }
-}
-
-async function shoot({ page }, name) {
-  if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
 }

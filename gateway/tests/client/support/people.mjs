@@ -13,6 +13,9 @@ const CHROMIUM = process.env.PARLOUR_TEST_CHROMIUM ?? '/usr/bin/chromium';
 const QUIET = ['--disable-background-networking', '--disable-component-update', '--disable-sync'];
 const WITHIN_MS = 15_000;
 
+/** What a console says of a server that is not there. */
+export const UNREACHABLE = /ERR_CONNECTION_|ERR_INTERNET_DISCONNECTED|ERR_SOCKET_NOT_CONNECTED|WebSocket connection to/;
+
 /** Why there is no browser, or null. */
 export function whyNoBrowser() {
   try {
@@ -32,17 +35,38 @@ export class Person {
   complaints = [];
 
   /** Someone opens the page for the first time and says their name. */
-  static async comes(browser, url, name, { width = 1400, height = 900, scheme = 'light' } = {}) {
+  static async comes(browser, url, name, { width = 1400, height = 900, scheme = 'light', prepare = null } = {}) {
     const person = new Person();
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, reducedMotion: 'reduce', baseURL: url });
     context.setDefaultTimeout(WITHIN_MS);
     person.context = context;
-    person.page = await context.newPage();
-    person.page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) person.complaints.push(message.text()); });
-    person.page.on('pageerror', (error) => person.complaints.push(error.stack));
+    if (prepare) await prepare(context);
+    await person.opensTab();
     await person.page.goto('/');
     if (name !== null) await person.isCalled(name);
     return person;
+  }
+
+  /** The same person, in another tab of the same browser. */
+  async alsoOpens(path) {
+    const other = new Person();
+    other.context = this.context;
+    other.complaints = this.complaints;
+    await other.opensTab();
+    await other.page.goto(path);
+    return other;
+  }
+
+  /** Opens a tab, in place of the one there is. */
+  async opensTab() {
+    this.page = await this.context.newPage();
+    this.page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) this.complaints.push(message.text()); });
+    this.page.on('pageerror', (error) => this.complaints.push(error.stack));
+  }
+
+  /** Such complaints were to be expected. */
+  excuses(pattern) {
+    this.complaints = this.complaints.filter((text) => !pattern.test(text));
   }
 
   async isCalled(name) {
@@ -81,6 +105,11 @@ export class Person {
   /** Waits until no such text is there any more. */
   async seesNoMore(text) {
     await this.page.getByText(text).first().waitFor({ state: 'detached' });
+  }
+
+  /** Waits until so many messages are waiting for the connection. */
+  async isWaitingWith(count) {
+    await this.page.locator('.message[data-state="waiting"]', { hasText: 'Waiting for the connection…' }).nth(count - 1).waitFor();
   }
 
   get field() {

@@ -18,6 +18,7 @@ const START_MS = 30_000;
 /** Waits shorter than the defaults, so that tests are quick; no rate, so that one can fill a room. */
 const SETTINGS = {
   PARLOUR_SEND_RATE: '0', PARLOUR_GRACE_CLOSED_SECONDS: '0.5', PARLOUR_GRACE_BROKEN_SECONDS: '2', PARLOUR_DRAIN_SECONDS: '3',
+  PARLOUR_HEARTBEAT_SECONDS: '3',
   PARLOUR_LOG: 'warn', PARLOUR_LOG_FORMAT: 'text',
 };
 
@@ -81,6 +82,11 @@ export class System {
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     child.kill(signal);
     await once(child, 'exit');
+  }
+
+  /** Sends a process a signal that does not end it. */
+  signal(which, signal) {
+    this.#processes.get(which)?.kill(signal);
   }
 
   /** Ends everything. */
