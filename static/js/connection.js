@@ -18,6 +18,8 @@ const STEADY_MS = 5_000;
 /** How long opening and greeting may take, and how long an answer to a probe. */
 const GREET_MS = 10_000;
 const PROBE_MS = 4_000;
+/** Within which time one returns when a network or a whole office wakes up: at once, but not in step. */
+const WAKE_MS = 400;
 /** Heartbeats missed before the socket counts as lost, and a margin for their way. */
 const MISSED = 2;
 const MARGIN_MS = 5_000;
@@ -49,6 +51,8 @@ export class Connection {
   /** @type {ReturnType<typeof setTimeout> | undefined} the moment at which silence means loss */
   #watch;
   #attempt = 0;
+  /** When the next try is due, in milliseconds since 1970. */
+  #dueAt = 0;
   #liveSince = 0;
   #silenceMs = GREET_MS;
   #surroundings;
@@ -83,13 +87,13 @@ export class Connection {
 
   /** Something woke up, a network or a tab: try now, or find out whether the socket still lives. */
   nudge() {
-    if (!this.#socket) return this.#next === undefined ? undefined : this.open();
+    if (!this.#socket) return this.#next === undefined ? undefined : this.#tryIn(Math.min(this.#dueAt - Date.now(), Math.random() * WAKE_MS));
     if (this.#liveSince === 0) return;
     this.send({ type: 'ping' });
     this.#listen(Math.min(PROBE_MS, this.#silenceMs));
   }
 
-  /** The server cannot greet us now: come back later. */
+  /** The server cannot greet us now, or has to judge a contradiction: come back a little later. */
   lose() {
     this.#lost(null);
   }
@@ -153,9 +157,15 @@ export class Connection {
     this.#attempt = wasSteady ? 0 : this.#attempt;
     const waitMs = delay(this.#attempt, Math.random());
     this.#attempt += 1;
-    const reason = code === 4001 ? 'This connection was too slow to follow.' : null;
-    this.#surroundings.dispatch({ type: 'link', phase: 'waiting', retryAt: Date.now() + waitMs, reason });
-    this.#next = setTimeout(() => this.open(), waitMs);
+    this.#tryIn(waitMs, code === 4001 ? 'This connection was too slow to follow.' : null);
+  }
+
+  /** @param {number} ms @param {string | null} [reason] why the last one ended, where it is told */
+  #tryIn(ms, reason) {
+    clearTimeout(this.#next);
+    this.#next = setTimeout(() => this.open(), ms);
+    this.#dueAt = Date.now() + ms;
+    this.#surroundings.dispatch({ type: 'link', phase: 'waiting', retryAt: this.#dueAt, reason });
   }
 
   /** Lets go of the socket: what it still says is not heard. */

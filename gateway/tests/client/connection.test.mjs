@@ -133,6 +133,7 @@ test('going_away_is_obeyed_to_stay_and_then_to_come_back_at_once_p10', () => {
 test('a_nudge_tries_at_once_or_finds_out_whether_the_socket_lives', () => {
   last().ends(1006);
   connection.nudge();
+  mock.timers.tick(400);
   assert.equal(Socket.all.length, 2);
   last().accepts().says(welcome(ADA));
   connection.nudge();
@@ -143,4 +144,45 @@ test('a_nudge_tries_at_once_or_finds_out_whether_the_socket_lives', () => {
   connection.nudge();
   mock.timers.tick(4_000);
   assert.equal(phase(), 'waiting');
+});
+
+test('a_wake_brings_the_next_try_forward_and_never_back_and_spreads_it', () => {
+  const random = mock.method(Math, 'random', () => 0.99);
+  for (let tries = 0; tries < 6; tries += 1) {
+    last().ends(1006);
+    if (tries < 5) mock.timers.tick(20_000);
+  }
+  const due = () => actions.findLast(({ type }) => type === 'link').retryAt - Date.now();
+  assert.ok(due() > 10_000);
+  connection.nudge();
+  assert.ok(due() > 300 && due() <= 400);
+  mock.timers.tick(300);
+  connection.nudge();
+  assert.ok(due() < 100, 'a second wake does not put it off');
+  random.mock.mockImplementation(() => 0.1);
+  connection.nudge();
+  assert.ok(due() <= 40);
+  random.mock.restore();
+});
+
+test('clients_that_lose_one_server_do_not_return_in_step_p10', () => {
+  const surroundings = () => {
+    const mine = { dueAt: 0 };
+    mine.connection = new Connection({ url: '', hello: () => ({ frame: { type: 'hello' }, rooms: [] }), heard() {}, dispatch: ({ phase, retryAt }) => { if (phase === 'waiting') mine.dueAt = retryAt; } });
+    mine.connection.open();
+    mine.socket = last().accepts().says(welcome(ADA));
+    return mine;
+  };
+  const all = Array.from({ length: 500 }, surroundings);
+  for (const widest of [500, 1_000, 2_000, 4_000]) {
+    for (const { socket } of all) socket.ends(1006);
+    const waits = all.map(({ dueAt }) => dueAt - Date.now());
+    const most = (width) => Math.max(...waits.map((start) => waits.filter((wait) => wait >= start && wait < start + width).length));
+    assert.ok(Math.max(...waits) <= widest && most(widest / 10) < 100, `${most(widest / 10)} of 500 in a tenth of ${widest} ms`);
+    mock.timers.tick(widest);
+    // Each has opened another: whichever it was, it ends as well.
+    const fresh = Socket.all.slice(-500);
+    all.forEach((client, place) => { client.socket = fresh[place]; });
+  }
+  for (const { connection } of all) connection.stop(null);
 });
