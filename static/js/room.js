@@ -200,7 +200,7 @@ export function gone(room, frame, now, random) {
 export function resync(room, frame) {
   const { cursor, reason } = frame;
   // Answers still under way belong to the timeline that was: they would leave a hole in this one.
-  const next = { ...room, timeline: timeline.restart(cursor), asked: new Set(), wantsOlder: false };
+  const next = { ...room, timeline: timeline.restart(room.timeline, cursor), asked: new Set(), wantsOlder: false };
   const drafts = room.outbox.filter((draft) => draft.state !== 'kept');
   return { ...next, outbox: drafts, notices: [], reloaded: reason, news: Math.min(room.news, cursor.seq), seen: Math.min(room.seen, cursor.seq) };
 }

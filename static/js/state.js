@@ -104,6 +104,15 @@ export function shown(state) {
 }
 
 /**
+ * How often a room was found to lack something, and in how many it is still being read.
+ * @param {State} state
+ */
+export function gaps(state) {
+  const timelines = [...state.rooms.values()].map((room) => room.timeline);
+  return { found: timelines.reduce((sum, { gaps }) => sum + gaps, 0), open: timelines.filter(timeline.isBehind).length };
+}
+
+/**
  * @param {State} state
  * @param {Action & Circumstance} action
  * @returns {State}

@@ -27,6 +27,7 @@ const RECENT = 64;
  * @property {number} want the highest seq known to exist
  * @property {{ after: number, want: number } | null} reading the page asked for and not answered yet
  * @property {Map<number, string>} recent the cursors of the newest events taken
+ * @property {number} gaps how often something was found to be missing
  * @property {boolean} suspect whether something contradicts the position: only the server can tell
  *
  * @typedef {{ timeline: Timeline, delivered: LogEvent[] }} Step
@@ -34,7 +35,7 @@ const RECENT = 64;
 
 /** @returns {Timeline} */
 export function empty() {
-  return { position: null, items: [], loaded: false, more: false, pending: [], want: 0, reading: null, recent: new Map(), suspect: false };
+  return { position: null, items: [], loaded: false, more: false, pending: [], want: 0, reading: null, recent: new Map(), gaps: 0, suspect: false };
 }
 
 /**
@@ -47,7 +48,7 @@ export function empty() {
  */
 export function joined(timeline, cursor, messages, more) {
   const resumed = timeline.position?.text === cursor.text;
-  const start = resumed ? timeline : restart(cursor);
+  const start = resumed ? timeline : restart(timeline, cursor);
   if (messages.length === 0) return cursor.seq === 0 ? { ...start, loaded: true, more: false } : start;
   return tail(start, messages, more);
 }
@@ -67,12 +68,13 @@ export function rejoined(timeline, cursor, messages, more) {
 
 /**
  * What was missed cannot be replayed: live from the cursor, history to be read anew.
+ * @param {Timeline} timeline
  * @param {Cursor} cursor
  * @returns {Timeline}
  */
-export function restart(cursor) {
+export function restart({ gaps }, cursor) {
   const loaded = cursor.seq === 0;
-  return { ...empty(), position: cursor, want: cursor.seq, loaded, more: !loaded, recent: new Map([[cursor.seq, cursor.text]]) };
+  return { ...empty(), position: cursor, want: cursor.seq, loaded, more: !loaded, recent: new Map([[cursor.seq, cursor.text]]), gaps };
 }
 
 /**
@@ -85,11 +87,10 @@ export function event(timeline, event) {
   const { position } = timeline;
   if (!position) return { timeline, delivered: [] };
   if (event.seq <= position.seq) return { timeline: compared(timeline, event.cursor), delivered: [] };
-  const want = Math.max(timeline.want, event.seq);
-  if (event.seq === position.seq + 1) return drained(take({ ...timeline, want }, [event]), [event]);
+  if (event.seq === position.seq + 1) return drained(take(timeline, [event]), [event]);
   const rest = timeline.pending.filter((known) => known.seq !== event.seq);
   const pending = [...rest, event].sort((a, b) => a.seq - b.seq).slice(0, PENDING);
-  return { timeline: { ...timeline, want, pending }, delivered: [] };
+  return { timeline: behind({ ...timeline, pending }, event.seq), delivered: [] };
 }
 
 /**
@@ -101,7 +102,15 @@ export function event(timeline, event) {
 export function head(timeline, head) {
   if (!timeline.position) return timeline;
   if (head.seq <= timeline.position.seq) return compared(timeline, head);
-  return { ...timeline, want: Math.max(timeline.want, head.seq) };
+  return behind(timeline, head.seq);
+}
+
+/**
+ * Whether something is known to be missing.
+ * @param {Timeline} timeline
+ */
+export function isBehind({ position, want }) {
+  return position !== null && want > position.seq;
 }
 
 /**
@@ -109,8 +118,8 @@ export function head(timeline, head) {
  * @param {Timeline} timeline
  */
 export function wanted(timeline) {
-  const { position, want, reading } = timeline;
-  return position && !reading && want > position.seq ? position.seq : null;
+  const { position, reading } = timeline;
+  return position && !reading && isBehind(timeline) ? position.seq : null;
 }
 
 /**
@@ -198,6 +207,11 @@ function connected(seq, events) {
     else if (event.seq > seq + next.length) break;
   }
   return next;
+}
+
+/** @param {Timeline} timeline @param {number} seq one that exists, and is not next @returns {Timeline} */
+function behind(timeline, seq) {
+  return { ...timeline, want: Math.max(timeline.want, seq), gaps: timeline.gaps + (isBehind(timeline) ? 0 : 1) };
 }
 
 /** @param {Timeline} timeline @param {LogEvent[]} delivered @returns {Step} */

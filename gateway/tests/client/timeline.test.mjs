@@ -56,6 +56,19 @@ test('a_timeline_behind_a_head_heals_p3', () => {
   assert.equal(state.position.seq, 5);
 });
 
+test('a_gap_is_counted_once_and_a_whole_timeline_is_never_suspected_of_one_p3', () => {
+  const log = filled(9);
+  let state = timeline.head(at(log, 2), parseCursor(log.cursor(2)));
+  for (const event of log.events.slice(0, 4)) {
+    state = timeline.head(timeline.event(state, read(event)).timeline, parseCursor(log.cursor(Math.max(2, event.seq))));
+    assert.deepEqual([state.gaps, timeline.isBehind(state), timeline.wanted(state)], [0, false, null]);
+  }
+  state = timeline.event(timeline.event(state, read(log.events[7])).timeline, read(log.events[8])).timeline;
+  assert.deepEqual([state.gaps, timeline.isBehind(state)], [1, true]);
+  ({ state } = heal(log, timeline.head(state, parseCursor(log.head()))));
+  assert.deepEqual([state.gaps, timeline.isBehind(state), state.position.seq], [1, false, 9]);
+});
+
 test('one_page_is_asked_for_at_a_time', () => {
   const log = filled(9);
   const state = timeline.asked(timeline.head(at(log, 2), parseCursor(log.head())));
@@ -136,6 +149,7 @@ test('whatever_is_dropped_repeated_and_reordered_each_event_comes_once_and_in_or
       if (roll() < 0.3 && wire.length > 0) wire.splice(Math.floor(roll() * wire.length), 1);
       if (roll() < 0.3 && log.events.length > 0) wire.push(log.events[Math.floor(roll() * log.events.length)]);
       if (roll() < 0.5 && wire.length > 0) take(timeline.event(state, read(wire.splice(Math.floor(roll() * wire.length), 1)[0])));
+      if (roll() < 0.2) state = timeline.head(state, parseCursor(log.cursor(start + Math.floor(roll() * (log.events.length - start + 1)))));
       const after = timeline.wanted(state);
       if (after === null || roll() < 0.5) continue;
       const page = log.eventsAfter(after, 1 + Math.floor(roll() * 4));

@@ -6,7 +6,7 @@
  * Never says anything while all is well, nor before a first connection has had a moment to come.
  */
 
-import { shown } from '../state.js';
+import { gaps, shown } from '../state.js';
 import { attribute, byId, text } from './dom.js';
 
 /** @import { Intents } from './app.js' */
@@ -62,6 +62,11 @@ export function status(document, intents) {
     const isWell = isLive && !isLeaving;
     attribute(mark, 'data-is', isWell ? 'live' : phase === 'ended' ? 'ended' : 'away');
     attribute(document.documentElement, 'data-link', isLive ? 'live' : phase);
+    // For whoever looks into a page that is said to be wrong, and for tests.
+    const { found, open } = gaps(state);
+    attribute(document.documentElement, 'data-gaps-found', found > 0 && found);
+    attribute(document.documentElement, 'data-gaps-open', open > 0 && open);
+    attribute(document.documentElement, 'data-frames-unknown', state.unknown > 0 && state.unknown);
     const wait = isQuiet ? awaySince + MOMENT_MS - now : phase === 'waiting' ? 1_000 : note.until > now ? note.until - now : null;
     if (wait !== null) timer = setTimeout(() => draw(state), wait + 1);
   };
