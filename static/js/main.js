@@ -9,10 +9,13 @@
 
 import { createRoom, getRoom, listRooms, Problem } from './api.js';
 import { Connection } from './connection.js';
+import { openDatabase } from './database.js';
+import { Drafts } from './drafts.js';
 import { isRetryable } from './frames.js';
+import { newKey } from './key.js';
 import { dueAt, hello, next } from './plan.js';
 import { hrefOfRoom, isId, parse, watch } from './router.js';
-import { initial, reduce } from './state.js';
+import { initial, keeping, reduce } from './state.js';
 import * as storage from './storage.js';
 import { app } from './view/app.js';
 
@@ -29,6 +32,10 @@ let isDrawing = false;
 let timer;
 
 const connection = new Connection({ url: `${location.origin.replace(/^http/, 'ws')}/chat`, dispatch, hello: () => hello(state), heard });
+const drafts = new Drafts({
+  page: newKey(), open: openDatabase, locks: navigator.locks,
+  restored: (drafts) => dispatch({ type: 'restored', drafts }), unkept: () => dispatch({ type: 'unkept' }),
+});
 
 const draw = app(document, {
   dispatch,
@@ -44,7 +51,7 @@ const draw = app(document, {
 
 watch(navigate);
 document.addEventListener('visibilitychange', woke);
-addEventListener('online', () => connection.nudge());
+for (const change of ['online', 'offline']) addEventListener(change, () => connection.nudge());
 addEventListener('pageshow', (event) => event.persisted && connection.nudge());
 addEventListener('storage', ({ key, newValue }) => key === storage.SEEN && dispatch({ type: 'seen-elsewhere', seen: storage.parseSeen(newValue) }));
 setInterval(() => state.isVisible && list(''), LIST_MS);
@@ -52,6 +59,7 @@ setInterval(() => state.isVisible && list(''), LIST_MS);
 navigate(parse(location.pathname));
 woke();
 list('');
+drafts.start();
 if (!state.me.wantsName) connection.open();
 
 /** @param {Action} action */
@@ -60,7 +68,7 @@ function dispatch(action) {
   apply(action);
   if (!isSending) send();
   keep(before);
-  if (state.renew && !before.renew) connection.open();
+  if (state.renew && !before.renew) connection.lose();
   if (state !== before) drawSoon();
 }
 
@@ -82,6 +90,9 @@ function send() {
 /** @param {State} before */
 function keep(before) {
   if (state.me.token !== null && state.me.token !== before.me.token) storage.keepToken(state.me.token);
+  if (state.rooms !== before.rooms) drafts.keep(keeping(state));
+  // A moment at which drafts of a page that was closed may be waiting for another one.
+  if (state.link.phase === 'live' && before.link.phase !== 'live') drafts.look();
   if (state.seen !== before.seen) storage.keepSeen(state.seen);
 }
 
@@ -153,5 +164,7 @@ async function list(pageToken) {
 function woke() {
   const isVisible = document.visibilityState === 'visible';
   dispatch({ type: 'visible', isVisible });
-  if (isVisible) connection.nudge();
+  if (!isVisible) return;
+  connection.nudge();
+  drafts.look();
 }

@@ -48,7 +48,7 @@ export function next(state, now) {
   const first = shown(state);
   const rest = [...state.rooms.values()].filter((room) => room !== first);
   for (const room of first ? [first, ...rest] : rest) {
-    const request = standing(state, room, now) ?? reading(state, room, now, room === first) ?? sending(room, now);
+    const request = standing(state, room, now) ?? reading(state, room, now, room === first) ?? sending(state, room, now);
     if (request) return request;
   }
   return null;
@@ -96,9 +96,9 @@ function history(state, room, kind, fields) {
   return { frame: { type: 'history', id, room: room.name, ...fields }, action: { type: 'sent', id, asked: { kind, room: room.name } } };
 }
 
-/** @param {Room} room @param {number} now @returns {Request | null} */
-function sending(room, now) {
-  const draft = room.admitted ? outbox.next(room.outbox, now) : null;
+/** @param {State} state @param {Room} room @param {number} now @returns {Request | null} */
+function sending(state, room, now) {
+  const draft = room.admitted && state.isRestored ? outbox.next(room.outbox, now) : null;
   if (!draft) return null;
   const { key, content } = draft;
   return { frame: { type: 'message', id: key, room: room.name, content, client_message_id: key }, action: { type: 'sent-draft', room: room.name, key } };

@@ -18,6 +18,8 @@ import * as timeline from './timeline.js';
 /** @import { Presence, Typists } from './presence.js' */
 /** @import { Timeline } from './timeline.js' */
 
+/** Why drafts of a room that is closed to us cannot be sent, where the server does not say it. */
+const CLOSED = 'this room is not open to you';
 /** How many items a room keeps that is only watched, or read at its end. */
 const WATCHED_ITEMS = 100;
 const READ_ITEMS = 400;
@@ -53,6 +55,7 @@ const GATHER_MS = 120_000;
  * @property {Typists} typists
  * @property {Notice[]} notices
  * @property {Outbox} outbox
+ * @property {{ content: string } | null} recalled a draft its author takes back to write it anew; the last one
  * @property {number} news the seq of the newest message by another
  * @property {number} seen the seq up to which this person has seen the room
  * @property {string | null} reloaded why the timeline was started anew, until the reader is told
@@ -63,7 +66,7 @@ export function room(name, seen) {
   return {
     name, info: null, wish: 'none', standing: 'none', joining: false, admitted: false, refused: null, notBefore: 0, attempts: 0,
     timeline: timeline.empty(), asked: new Set(), wantsOlder: false, atEnd: true,
-    presence: presence.nobody(), typists: new Map(), notices: [], outbox: [], news: 0, seen: seen ?? -1, reloaded: null,
+    presence: presence.nobody(), typists: new Map(), notices: [], outbox: [], recalled: null, news: 0, seen: seen ?? -1, reloaded: null,
   };
 }
 
@@ -88,7 +91,7 @@ export function joined(room, frame, wish) {
   const start = frame.cursor.seq;
   return {
     ...room, info: frame.info, standing: wish ?? 'present', joining: false, admitted: true, refused: null, attempts: 0, notBefore: 0,
-    timeline: enter(room.timeline, frame.cursor, frame.messages, frame.more), outbox: logged(room.outbox, frame.messages),
+    timeline: enter(room.timeline, frame.cursor, frame.messages, frame.more), outbox: frame.messages.reduce(outbox.shown, room.outbox),
     presence: presence.snapshot(frame.users, frame.count),
     news: isFirst ? start : room.news,
     seen: isFirst && (room.seen < 0 || room.seen > start) ? start : room.seen,
@@ -108,6 +111,31 @@ export function acked(room, key, seq) {
 }
 
 /**
+ * Drafts of an earlier page, or of one that was closed, come back; but for those the log shows already.
+ * @param {Room} room
+ * @param {import('./outbox.js').Kept[]} earlier
+ * @param {string} me
+ * @returns {Room}
+ */
+export function restored(room, earlier, me) {
+  const drafts = outbox.restored(room.outbox, earlier, me);
+  const messages = room.timeline.items.flatMap((item) => (item.kind === 'message' ? [item.message] : []));
+  // Somebody has to be in the room for them to be sent.
+  return { ...room, wish: room.wish === 'none' ? 'watch' : room.wish, outbox: messages.reduce(outbox.shown, drafts) };
+}
+
+/**
+ * A draft's author takes it back, to write it anew.
+ * @param {Room} room
+ * @param {string} key
+ * @returns {Room}
+ */
+export function recalled(room, key) {
+  const draft = room.outbox.find((draft) => draft.key === key && draft.state === 'failed');
+  return draft ? { ...room, outbox: outbox.without(room.outbox, key), recalled: { content: draft.content } } : room;
+}
+
+/**
  * Events were delivered: what follows from them besides the timeline.
  * @param {Room} room
  * @param {LogEvent[]} events
@@ -119,8 +147,8 @@ function heard(room, events, me) {
   for (const event of events) {
     if (event.type === 'room_changed') info = event.data.info;
     if (event.type !== 'message') continue;
-    const { user, client_message_id: key } = event.data;
-    if (user.id === me && key !== undefined) drafts = outbox.without(drafts, key);
+    const { user } = event.data;
+    drafts = outbox.shown(drafts, event.data);
     if (user.id !== me) news = event.seq;
     typists = presence.typed(typists, user, false, 0);
   }
@@ -153,7 +181,7 @@ export function history(room, frame, asked, me, now, random) {
   const answered = { ...without(room, frame.id), attempts: 0, notBefore: 0 };
   if (asked.kind !== 'gap') {
     const next = timeline.tail(room.timeline, frame.messages, frame.more);
-    return { ...answered, timeline: next, outbox: logged(room.outbox, frame.messages), wantsOlder: asked.kind === 'older' ? false : room.wantsOlder };
+    return { ...answered, timeline: next, outbox: frame.messages.reduce(outbox.shown, room.outbox), wantsOlder: asked.kind === 'older' ? false : room.wantsOlder };
   }
   const step = timeline.page(room.timeline, frame.events, frame.more);
   const next = heard({ ...answered, timeline: step.timeline }, step.delivered, me);
@@ -175,7 +203,7 @@ export function refused(room, refusal, asked_, now, random) {
   const later = { ...room, notBefore: now + wait, attempts: room.attempts + 1 };
   if (asked_.kind !== 'join') return { ...without(later, refusal.id), timeline: asked_.kind === 'gap' ? timeline.unanswered(room.timeline) : room.timeline, wantsOlder: false };
   if (isRetryable(refusal.code)) return { ...later, joining: false };
-  return { ...out(room), refused: { code: refusal.code, message: refusal.message } };
+  return closed(room, refusal.code, refusal.message);
 }
 
 /**
@@ -188,7 +216,7 @@ export function refused(room, refusal, asked_, now, random) {
  */
 export function gone(room, frame, now, random) {
   if (isRetryable(frame.reason)) return { ...out(room), notBefore: now + delay(room.attempts, random), attempts: room.attempts + 1 };
-  return { ...out(room), refused: { code: frame.reason, message: '' } };
+  return closed(room, frame.reason, '');
 }
 
 /**
@@ -236,9 +264,9 @@ function out(room) {
   return { ...room, standing: 'none', joining: false, admitted: false, asked: new Set(), timeline: timeline.unanswered(room.timeline), typists: new Map() };
 }
 
-/** @param {Outbox} drafts @param {import('./frames.js').Message[]} messages @returns {Outbox} */
-function logged(drafts, messages) {
-  return messages.reduce((drafts, { client_message_id: key }) => (key === undefined ? drafts : outbox.without(drafts, key)), drafts);
+/** @param {Room} room @param {string} code @param {string} message @returns {Room} */
+function closed(room, code, message) {
+  return { ...out(room), refused: { code, message }, outbox: outbox.shut(room.outbox, message || CLOSED) };
 }
 
 /** @param {Room} room @param {string} id @returns {Room} */

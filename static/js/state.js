@@ -13,6 +13,7 @@ import * as rooms from './room.js';
 import * as timeline from './timeline.js';
 
 /** @import { Frame, Limits } from './frames.js' */
+/** @import { Kept } from './outbox.js' */
 /** @import { Asked, Room } from './room.js' */
 
 /**
@@ -46,6 +47,8 @@ import * as timeline from './timeline.js';
  * @property {Map<string, Asked>} asked requests that wait for their answer, by id
  * @property {number} nextId
  * @property {number} unknown how many frames this client did not know
+ * @property {boolean} isRestored whether the drafts of earlier pages have come: before, nothing may overtake them
+ * @property {boolean} isKept whether what waits to be sent outlives the page
  * @property {boolean} renew whether the connection should be made anew, for the server to judge a contradiction
  *
  * What every action brings along: the time, in milliseconds since 1970, and a number between 0 and 1.
@@ -63,7 +66,10 @@ import * as timeline from './timeline.js';
  *   | { type: 'named', name: string }
  *   | { type: 'ask-name', isOpen: boolean, problem?: string | null }
  *   | { type: 'write', room: string, key: string, content: string }
+ *   | { type: 'restored', drafts: Kept[] }
+ *   | { type: 'unkept' }
  *   | { type: 'retry', room: string, key: string }
+ *   | { type: 'edit', room: string, key: string }
  *   | { type: 'discard', room: string, key: string }
  *   | { type: 'older', room: string }
  *   | { type: 'at-end', room: string, atEnd: boolean }
@@ -91,7 +97,7 @@ export function initial({ name, token, seen }) {
     link: { phase: 'idle', retryAt: 0, reason: null, wasLive: false, isLeaving: false },
     limits: ASSUMED, route: { page: 'rooms' }, isVisible: true, rooms: new Map(),
     list: { entries: new Map(), isLoading: false, isLoaded: false, problem: null, next: '' },
-    seen, asked: new Map(), nextId: 1, unknown: 0, renew: false,
+    seen, asked: new Map(), nextId: 1, unknown: 0, isRestored: false, isKept: true, renew: false,
   };
 }
 
@@ -104,12 +110,29 @@ export function shown(state) {
 }
 
 /**
+ * Whether as much waits to be sent as may wait.
+ * @param {State} state
+ */
+export function isFull(state) {
+  return [...state.rooms.values()].reduce((count, room) => count + room.outbox.length, 0) >= outbox.MOST_DRAFTS;
+}
+
+/**
  * How often a room was found to lack something, and in how many it is still being read.
  * @param {State} state
  */
 export function gaps(state) {
   const timelines = [...state.rooms.values()].map((room) => room.timeline);
   return { found: timelines.reduce((sum, { gaps }) => sum + gaps, 0), open: timelines.filter(timeline.isBehind).length };
+}
+
+/**
+ * What is to outlive the page of the drafts in all rooms.
+ * @param {State} state
+ * @returns {Kept[]}
+ */
+export function keeping(state) {
+  return [...state.rooms.values()].flatMap((room) => outbox.keeping(room.name, room.outbox));
 }
 
 /**
@@ -129,14 +152,17 @@ function step(state, action) {
     case 'greeting': return action.rooms.reduce((next, name) => inRoom(next, name, (room) => ({ ...room, joining: true })), state);
     case 'leaving': return { ...state, link: { ...state.link, isLeaving: true } };
     case 'sent': return sent(state, action.id, action.asked);
-    case 'sent-draft': return inRoom(state, action.room, (room) => ({ ...room, outbox: outbox.sent(room.outbox, action.key) }));
+    case 'sent-draft': return inRoom(state, action.room, (room) => ({ ...room, outbox: outbox.sent(room.outbox, action.key, state.me.id) }));
     case 'left': return inRoom(state, action.room, (room) => ({ ...room, standing: 'none', admitted: false }));
     case 'navigate': return navigate(state, action.route);
     case 'visible': return { ...state, isVisible: action.isVisible };
     case 'named': return { ...state, me: { ...state.me, name: action.name, problem: null, wantsName: false } };
     case 'ask-name': return { ...state, me: { ...state.me, wantsName: action.isOpen, problem: action.problem ?? null } };
-    case 'write': return inRoom(state, action.room, (room) => ({ ...room, atEnd: true, outbox: outbox.written(room.outbox, action.key, action.content, action.now) }));
-    case 'retry': return inRoom(state, action.room, (room) => ({ ...room, outbox: outbox.retried(room.outbox, action.key) }));
+    case 'write': return write(state, action);
+    case 'restored': return restored(state, action.drafts);
+    case 'unkept': return state.isKept ? { ...state, isKept: false } : state;
+    case 'retry': return inRoom(state, action.room, (room) => ({ ...room, outbox: outbox.retried(room.outbox, action.key, action.now) }));
+    case 'edit': return inRoom(state, action.room, (room) => rooms.recalled(room, action.key));
     case 'discard': return inRoom(state, action.room, (room) => ({ ...room, outbox: outbox.without(room.outbox, action.key) }));
     case 'older': return inRoom(state, action.room, (room) => (room.wantsOlder || !room.timeline.more ? room : { ...room, wantsOlder: true }));
     case 'at-end': return inRoom(state, action.room, (room) => ({ ...room, atEnd: action.atEnd }));
@@ -151,6 +177,20 @@ function step(state, action) {
       return typists === room.typists ? room : { ...room, typists };
     });
   }
+}
+
+/** @param {State} state @param {{ room: string, key: string, content: string, now: number }} said @returns {State} */
+function write(state, { room, key, content, now }) {
+  if (isFull(state)) return state;
+  return inRoom(state, room, (room) => ({ ...room, atEnd: true, outbox: outbox.written(room.outbox, { key, content, author: state.me.id }, now) }));
+}
+
+/** @param {State} state @param {Kept[]} drafts @returns {State} */
+function restored(state, drafts) {
+  const missing = drafts.map(({ room }) => room).filter((name) => !state.rooms.has(name));
+  const all = new Map([...state.rooms, ...missing.map((name) => /** @type {const} */ ([name, rooms.room(name, state.seen.get(name) ?? null)]))]);
+  const of = (/** @type {Room} */ { name }) => drafts.filter(({ room }) => room === name);
+  return everyRoom({ ...state, rooms: all, isRestored: true }, (room) => (of(room).length > 0 ? rooms.restored(room, of(room), state.me.id) : room));
 }
 
 /** @param {State} state @param {Frame} frame @param {Circumstance} at @returns {State} */
@@ -180,7 +220,11 @@ function frame(state, frame, { now, random }) {
 function welcome(state, frame) {
   const { user, guestToken, limits } = frame;
   const me = { ...state.me, id: user.id, guest: user.guest, name: user.name, token: guestToken ?? state.me.token, problem: null };
-  return { ...state, me, limits, link: { ...state.link, phase: 'live', wasLive: true, isLeaving: false, reason: null } };
+  const greeted = everyRoom(state, (room) => {
+    const drafts = outbox.greeted(room.outbox, user.id);
+    return drafts === room.outbox ? room : { ...room, outbox: drafts };
+  });
+  return { ...greeted, me, limits, link: { ...state.link, phase: 'live', wasLive: true, isLeaving: false, reason: null } };
 }
 
 /** @param {State} state @param {import('./frames.js').Refusal} frame @param {number} now @param {number} random */

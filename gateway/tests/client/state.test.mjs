@@ -2,21 +2,23 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { ADA, BOB, Log, welcome } from './support/log.mjs';
-import { load } from './support/modules.mjs';
+import { dice, load } from './support/modules.mjs';
 
 const { decode } = await load('frames.js');
 const { dueAt, hello, next } = await load('plan.js');
 const { hasNews } = await load('room.js');
+const { MOST_DRAFTS } = await load('outbox.js');
 const { rows } = await load('rows.js');
-const { initial, reduce } = await load('state.js');
+const { gaps, initial, isFull, keeping, reduce } = await load('state.js');
 
 /** A page and the server at the other end of its socket, both in hand. */
 class Page {
   now = 1_000;
   said = [];
 
-  constructor({ seen = new Map() } = {}) {
+  constructor({ seen = new Map(), drafts = [] } = {}) {
     this.state = initial({ name: 'Ada', token: null, seen });
+    this.does({ type: 'restored', drafts });
   }
 
   does(...actions) {
@@ -146,6 +148,118 @@ test('a_refusal_that_passes_is_tried_again_and_one_that_stays_is_shown_p11', () 
   assert.deepEqual([line.state, line.problem], ['failed', 'content is blank']);
 });
 
+const kept = (key, at, change = {}) => ({ key, room: 'general', content: key, author: ADA.id, at, problem: null, ...change });
+
+test('drafts_of_an_earlier_page_are_sent_in_order_before_what_is_written_now_p5', () => {
+  const page = new Page({ drafts: [kept('a', 1), kept('b', 2), kept('x', 3, { room: 'random' })] }).opens('general').writes('c');
+  const log = new Log();
+  page.connects();
+  const joins = page.says();
+  assert.deepEqual(joins.map(({ room, monitor }) => [room, monitor]), [['general', false], ['random', true]], 'and nothing before joined');
+  page.hears(log.joined(joins[0]), new Log('random').joined(joins[1]));
+  const said = [];
+  for (let frames = page.says(); frames.length > 0; frames = page.says()) {
+    for (const { room, client_message_id: key } of frames) {
+      said.push(key);
+      if (room === 'general') page.hears(log.append(ADA, key, key), { type: 'ack', id: key, room, seq: log.events.length });
+    }
+  }
+  assert.deepEqual([said.filter((key) => key !== 'x'), said.includes('x'), page.texts()], [['a', 'b', 'c'], true, ['a', 'b', 'c']]);
+  assert.deepEqual(keeping(page.state).map(({ key }) => key), ['x'], 'which nobody has acknowledged');
+});
+
+test('nothing_is_sent_before_the_drafts_of_earlier_pages_have_come_p5', () => {
+  const { page } = inside(0);
+  page.state = { ...page.state, isRestored: false };
+  assert.deepEqual(page.writes('new').says(), []);
+  page.does({ type: 'restored', drafts: [kept('old', 1)] });
+  assert.equal(page.says()[0].client_message_id, 'old');
+});
+
+test('a_draft_that_the_log_shows_already_does_not_come_back', () => {
+  const { log, page } = inside(1);
+  page.hears(log.append(ADA, 'from a page that was closed', 'k'));
+  page.does({ type: 'restored', drafts: [kept('k', 1)] });
+  assert.deepEqual([page.room().outbox, keeping(page.state), page.says()], [[], [], []]);
+});
+
+test('a_draft_of_somebody_one_is_no_more_is_not_sent_by_itself_p5', () => {
+  const page = new Page({ drafts: [kept('theirs', 1, { author: BOB.id })] }).opens('general');
+  page.connects();
+  page.hears(new Log().joined(page.says()[0]));
+  assert.deepEqual([page.says(), page.room().outbox[0].state], [[], 'failed']);
+  page.does({ type: 'retry', room: 'general', key: 'theirs' });
+  assert.equal(page.says()[0].client_message_id, 'theirs');
+  assert.equal(page.room().outbox[0].author, ADA.id);
+});
+
+test('a_failed_draft_can_be_taken_back_to_be_written_anew_p11', () => {
+  const { page } = inside(1);
+  page.writes('a', 'teh').says();
+  page.hears({ type: 'error', id: 'a', code: 'INVALID_CONTENT', message: 'No.' });
+  page.does({ type: 'edit', room: 'general', key: 'a' });
+  assert.deepEqual([page.room().outbox, page.room().recalled], [[], { content: 'teh' }]);
+});
+
+test('what_waits_in_all_rooms_together_is_bounded_p8', () => {
+  const page = new Page().opens('random').opens('general');
+  for (let number = 0; number < 300; number += 1) page.does({ type: 'write', room: number % 2 ? 'random' : 'general', key: String(number), content: 'x' });
+  assert.deepEqual([isFull(page.state), keeping(page.state).length], [true, MOST_DRAFTS]);
+  page.does({ type: 'discard', room: 'general', key: '0' });
+  assert.ok(!isFull(page.state));
+});
+
+test('a_room_that_is_closed_to_us_fails_the_drafts_in_it_p11', () => {
+  const { page } = inside(1);
+  page.loses();
+  page.writes('a');
+  page.connects();
+  page.hears({ type: 'gone', room: 'general', reason: 'ROOM_NOT_FOUND' });
+  assert.equal(page.room().outbox[0].state, 'failed');
+});
+
+test('whatever_the_socket_drops_repeats_or_reorders_the_page_ends_equal_to_the_log_p3_p5', () => {
+  for (let seed = 1; seed <= 200; seed += 1) {
+    const roll = dice(seed);
+    const { log, page } = inside(Math.floor(roll() * 4));
+    const [wire, said] = [[], []];
+    const isFaulty = seed % 4 > 0;
+    const isTime = (share) => isFaulty && roll() < share;
+    const serve = (frame) => {
+      if (frame.type === 'history') return wire.push(log.history(frame));
+      if (frame.type !== 'message') return;
+      const event = log.append(ADA, frame.content, frame.client_message_id);
+      wire.push(event, { type: 'ack', id: frame.id, room: 'general', seq: event.seq });
+    };
+    for (let turn = 0; turn < 80; turn += 1) {
+      page.now += 5_000;
+      if (roll() < 0.4) wire.push(log.append(BOB, `b${turn}`));
+      if (roll() < 0.2) said.push(`a${turn}`) && page.writes(`a${turn}`);
+      if (roll() < 0.1) wire.push({ type: 'heartbeat', heads: { general: log.head() } });
+      if (isTime(0.2) && log.events.length > 0) wire.push(log.events[Math.floor(roll() * log.events.length)]);
+      const place = Math.floor(roll() * wire.length);
+      // Events alone are dropped: an answer that does not come ends the link.
+      if (isTime(0.15) && wire[place]?.cursor) wire.splice(place, 1);
+      if (isTime(0.03)) {
+        wire.length = 0;
+        page.hears(log.joined({ cursor: page.loses().connects().rooms.general, users: [ADA] }));
+      }
+      if (roll() < 0.8 && wire.length > 0) page.hears(...wire.splice(isTime(0.3) ? Math.min(place, wire.length - 1) : 0, 1));
+      page.says().forEach(serve);
+    }
+    // At last the socket brings everything, and a head.
+    for (let turn = 0; turn < 200; turn += 1) {
+      page.now += 20_000;
+      page.hears(...wire.splice(0), { type: 'heartbeat', heads: { general: log.head() } });
+      page.says().forEach(serve);
+    }
+    assert.deepEqual(page.texts(), log.events.map(({ data }) => data.content), `seed ${seed}`);
+    assert.deepEqual(log.events.filter(({ data }) => data.user.id === ADA.id).map(({ data }) => data.content), said, `seed ${seed}`);
+    assert.deepEqual([page.room().outbox, page.state.renew, gaps(page.state).open], [[], false, 0], `seed ${seed}`);
+    if (!isFaulty) assert.equal(gaps(page.state).found, 0, `seed ${seed}: a false alarm`);
+  }
+});
+
 test('a_head_beyond_the_timeline_is_healed_from_history_p3', () => {
   const { log, page } = inside(1);
   for (let number = 2; number <= 8; number += 1) log.append(BOB, `message ${number}`);
@@ -153,6 +267,7 @@ test('a_head_beyond_the_timeline_is_healed_from_history_p3', () => {
   for (let frames = page.says(); frames.length > 0; frames = page.says()) page.hears(...frames.map((frame) => log.history(frame)));
   assert.equal(page.texts().at(-1), 'message 8');
   assert.equal(page.texts().length, 8);
+  assert.deepEqual(gaps(page.state), { found: 1, open: 0 });
 });
 
 test('a_history_request_that_is_refused_is_made_again_later', () => {

@@ -3,13 +3,13 @@
  * Where one writes.
  *
  * Owns the text being written, one a room, and when others are told that one is typing: at most once a second, and once
- * when it stops. Promises that a text is not lost by going to another room, and that what is too long is said before it
+ * when it stops. Promises that a text is not lost by going to another room or by taking back what failed, and that what is too long is said before it
  * is sent. Never sends anything itself.
  */
 
 import { names } from '../format.js';
-import { MOST_DRAFTS } from '../outbox.js';
-import { shown } from '../state.js';
+import { newKey } from '../key.js';
+import { isFull, shown } from '../state.js';
 import { attribute, byId, text } from './dom.js';
 
 /** @import { Intents } from './app.js' */
@@ -20,6 +20,8 @@ const SAY_AGAIN_MS = 1_100;
 const STOPPED_MS = 3_000;
 /** From here on, what is left is shown. */
 const NEARLY_FULL = 200;
+const CROWDED = 'Too many messages are waiting to be sent. What you write here can be sent once some of them are.';
+const FLEETING = 'This browser cannot keep what waits to be sent: it is lost if you close this page.';
 
 /**
  * @param {Document} document
@@ -36,24 +38,33 @@ export function composer(document, intents) {
   const texts = new Map();
   let room = '';
   let most = 0;
-  let isFull = false;
+  let isCrowded = false;
+  let isFleeting = false;
+  /** Texts taken back already. @type {WeakSet<{ content: string }>} */
+  const recalled = new WeakSet();
 
   const left = () => most - [...field.value].length;
-  const isReady = () => !field.disabled && field.value.trim() !== '' && left() >= 0 && !isFull;
+  const isReady = () => !field.disabled && field.value.trim() !== '' && left() >= 0 && !isCrowded;
   const measure = () => {
     field.style.setProperty('block-size', 'auto');
     field.style.setProperty('block-size', `${field.scrollHeight}px`);
     attribute(button, 'aria-disabled', isReady() ? undefined : 'true');
     const count = left();
-    text(note, isFull ? 'Too many messages are waiting to be sent.' : count < 0 ? `${-count} characters too long` : count < NEARLY_FULL ? `${count} characters left` : '');
+    text(note, count < 0 ? `${-count} characters too long` : isCrowded ? CROWDED : count < NEARLY_FULL ? `${count} characters left` : isFleeting ? FLEETING : '');
     attribute(field, 'aria-invalid', count < 0 ? 'true' : undefined);
   };
   const submit = () => {
     if (!isReady()) return;
     typing.sent();
-    intents.dispatch({ type: 'write', room, key: crypto.randomUUID(), content: field.value });
+    intents.dispatch({ type: 'write', room, key: newKey(), content: field.value });
     field.value = '';
     measure();
+  };
+  const recall = (/** @type {{ content: string } | null} */ draft) => {
+    if (!draft || recalled.has(draft)) return;
+    recalled.add(draft);
+    field.value = [draft.content, field.value].filter((text) => text !== '').join('\n');
+    field.focus();
   };
   field.addEventListener('input', () => {
     measure();
@@ -81,10 +92,12 @@ export function composer(document, intents) {
       room = next.name;
     }
     most = state.limits.content_chars;
-    isFull = next.outbox.length >= MOST_DRAFTS;
+    isCrowded = isFull(state);
+    isFleeting = !state.isKept && state.link.phase !== 'live' && next.outbox.length > 0;
     const isClosed = next.refused !== null || next.info?.archived === true;
     if (field.disabled !== isClosed) field.disabled = isClosed;
     form.hidden = next.refused !== null;
+    recall(next.recalled);
     attribute(field, 'placeholder', isClosed ? 'This room is archived' : `Message ${next.info?.title ?? next.name}`);
     measure();
   };

@@ -8,6 +8,7 @@
 
 import { Problem } from '../api.js';
 import { counted, moment, slug } from '../format.js';
+import { newKey } from '../key.js';
 import { hasNews } from '../room.js';
 import { hrefOfRoom } from '../router.js';
 import { shown } from '../state.js';
@@ -138,7 +139,7 @@ export function newRoom(document, intents) {
     opener.addEventListener('click', () => {
       form.reset();
       isNameOwn = false;
-      key = crypto.randomUUID();
+      key = newKey();
       say('', null);
       dialog.showModal();
     });

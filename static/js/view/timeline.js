@@ -20,6 +20,9 @@ import { attribute, avatar, byId, el, keyed, text } from './dom.js';
 /** How near an end counts as being there, in pixels. */
 const NEAR_END = 48;
 const NEAR_TOP = 240;
+/** What can be done with a draft that failed. */
+const DOES = /** @type {const} */ (['retry', 'edit', 'discard']);
+const WORDS = { retry: 'Try again', edit: 'Edit', discard: 'Discard' };
 
 /**
  * @param {Document} document
@@ -53,7 +56,8 @@ export function timeline(document, intents) {
     const button = target instanceof Element ? target.closest('button') : null;
     const key = button?.dataset.draft;
     if (!room || !button || key === undefined) return;
-    intents.dispatch({ type: button.dataset.does === 'retry' ? 'retry' : 'discard', room: room.name, key });
+    const does = DOES.find((does) => does === button.dataset.does);
+    if (does) intents.dispatch({ type: does, room: room.name, key });
   });
 
   return (/** @type {State} */ state) => {
@@ -72,7 +76,9 @@ export function timeline(document, intents) {
     const place = anchor(log, lines);
     attribute(log, 'aria-label', `Messages in ${next.info?.title ?? next.name}`);
     attribute(log, 'aria-busy', next.timeline.loaded ? undefined : 'true');
-    log.hidden = next.refused !== null;
+    // Drafts of a room that is closed to us are still there to be discarded.
+    log.hidden = next.refused !== null && next.outbox.length === 0;
+    attribute(lines, 'data-closed', next.refused !== null || next.info?.archived === true);
     drawBeginning(beginning, next);
     keyed(lines, kept, rows(next, state.me), (row, node, before) => drawRow(row, node, before, state.link.phase === 'live'));
     if (isOther || next.atEnd) toEnd();
@@ -154,9 +160,8 @@ function messageLine(row) {
 function drawStatus(status, row, isLive) {
   if (row.state === 'failed') {
     status.replaceChildren(
-      el('span', { class: 'message-problem' }, `Not sent. ${row.problem ?? ''}`),
-      el('button', { type: 'button', class: 'link-button', 'data-does': 'retry', 'data-draft': row.draft ?? '' }, 'Try again'),
-      el('button', { type: 'button', class: 'link-button', 'data-does': 'discard', 'data-draft': row.draft ?? '' }, 'Discard'));
+      el('span', { class: 'message-problem' }, row.problem ? `Not sent: ${row.problem}` : 'Not sent'),
+      ...DOES.map((does) => el('button', { type: 'button', class: 'link-button', 'data-does': does, 'data-draft': row.draft ?? '' }, WORDS[does])));
     return;
   }
   text(status, row.state === 'logged' || row.state === 'kept' ? '' : isLive ? 'Sending…' : 'Waiting for the connection…');

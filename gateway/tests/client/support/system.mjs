@@ -54,7 +54,7 @@ export class System {
     system.#folder = mkdtempSync(join(tmpdir(), 'parlour-page-'));
     process.once('exit', () => system.#abandon());
     try {
-      await system.#run('room', 'parlour-room', roomAdmin, { PARLOUR_ROOM_LISTEN: `127.0.0.1:${room}`, PARLOUR_STORE: `sqlite:${join(system.#folder, 'parlour.db')}` });
+      await system.startRoom();
       await Promise.all([system.startGateway('first'), system.startGateway('second')]);
     } catch (error) {
       await system.stop();
@@ -66,6 +66,13 @@ export class System {
   /** Whether its processes are ours to end. */
   get isOurs() {
     return this.#folder !== null;
+  }
+
+  /** Starts the room service at its address, over the store it had, unless it runs. */
+  async startRoom() {
+    if (this.#processes.has('room')) return;
+    const { room, roomAdmin } = this.#ports;
+    await this.#run('room', 'parlour-room', roomAdmin, { PARLOUR_ROOM_LISTEN: `127.0.0.1:${room}`, PARLOUR_STORE: `sqlite:${join(this.#folder, 'parlour.db')}` });
   }
 
   /** Starts a gateway at its address, `first` or `second`, unless it runs. */
