@@ -25,7 +25,7 @@ install_debian_packages() {
   [ -n "$missing" ] || return 0
   local script="set -e; $(declare -f write_createcluster); write_createcluster; apt-get update -q
     DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold $missing"
-  echo "installing $missing" >&2
+  echo "missing: $missing" >&2
   if [ "$(id -u)" = 0 ]; then
     bash -c "$script" </dev/null >&2
   elif sudo -n true 2>/dev/null; then
