@@ -97,6 +97,8 @@ class Run:
         """The caller's environment, without settings of Parlour's that might lead a test astray."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("PARLOUR_")}
         env |= {"TMPDIR": str(scratch), "PARLOUR_TEST_REQUIRE": "1", "PARLOUR_TEST_BIN": str(cargo_target() / "debug")}
+        # Chromium writes in the user's folders, whatever folder for its profile it is given.
+        env |= {name: str(self.guard.folder / "home") for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME")}
         env["PARLOUR_TEST_CHROMIUM"] = shutil.which("chromium")
         env["PARLOUR_TEST_SCREENSHOTS"] = self.screenshots()
         if self.postgres:
