@@ -21,6 +21,7 @@ use crate::{
     limits::Limits,
     log::{Hint, LogRead, Page, Read, Weigh},
     pages::Pages,
+    pool::Pools,
     readers::{List, Reader, ReaderId, ReaderKind, Readers},
     ring::Ring,
 };
@@ -43,6 +44,8 @@ pub struct Audience<E, W> {
     parked_until: Seq,
     /// When the log is asked for the sake of those who are ahead.
     probe_due: Option<Instant>,
+    /// When a reader last took from the ring.
+    ring_read: Option<Instant>,
     /// The ticket of the last read.
     asks: u64,
     /// Whether `poll_read` would say `None` and `deadline` what it said then.
@@ -67,10 +70,18 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             parked,
             parked_until: Seq::MAX,
             probe_due: None,
+            ring_read: None,
             asks: 0,
             is_polled: true,
             limits,
         }
+    }
+
+    /// Counts its ring and its pages among those of all rooms.
+    pub fn within(mut self, pools: &Pools) -> Self {
+        self.follower.share_in(&pools.rings);
+        self.pages.share_in(&pools.pages);
+        self
     }
 
     /// Takes an event as it arrives by a link.
@@ -237,6 +248,11 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
                 wake(waker);
             }
         }
+    }
+
+    /// When a reader last took from the ring; `None`: nobody ever has.
+    pub fn ring_read(&self) -> Option<Instant> {
+        self.ring_read
     }
 
     /// Lets the ring's oldest events go until it weighs no more than `bytes`; says what was freed.

@@ -14,6 +14,7 @@ use crate::{
     cursor::{Cursor, Seq},
     limits::Limits,
     log::{Entry, Hint, LogRead, Page, ResyncReason, Weigh},
+    pool::Pool,
     retry::Retry,
     ring::Ring,
 };
@@ -222,6 +223,10 @@ impl<E: Weigh + Clone> Follower<E> {
 
     pub(crate) fn jumps(&self) -> u64 {
         self.counters.jumps_too_far + self.counters.jumps_other_log
+    }
+
+    pub(crate) fn share_in(&mut self, rings: &Pool) {
+        self.ring.share_in(rings);
     }
 
     pub(crate) fn shrink(&mut self, bytes: usize) -> usize {

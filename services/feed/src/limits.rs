@@ -1,8 +1,25 @@
-//! The bounds of one room's feed at one hop.
+//! The bounds of one room's feed at one hop, and of all of a process' service.
 //!
 //! Owns the numbers. Promises that each has a default (DESIGN section 11). Never reads a setting itself.
 
 use std::time::Duration;
+
+/// The bounds, in bytes, of what all rooms and streams of one service in a process hold together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// All rings: the longest unread shrink first.
+    pub rings: usize,
+    /// All readers' pages: no more are asked for beyond it.
+    pub pages: usize,
+    /// All outboxes: beyond it nobody is told who types or who is here, and nothing is read of a peer that takes nothing.
+    pub outboxes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { rings: 256 << 20, pages: 64 << 20, outboxes: 512 << 20 }
+    }
+}
 
 /// The bounds of one room's feed at one hop. The default is for a link that may reorder (a bus).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +45,8 @@ pub struct Limits {
     pub pages_in_flight: usize,
     /// Bytes of readers' pages kept; no more are asked for beyond it.
     pub pages_bytes: usize,
+    /// What a page on its way counts for in the bound of all rooms' pages, at least.
+    pub page_reserve: usize,
     /// How long a readers' page is kept for others who come to the same place.
     pub page_keep: Duration,
     /// How long it is kept at most for those who asked for it.
@@ -51,6 +70,7 @@ impl Default for Limits {
             page_events: 50,
             pages_in_flight: 4,
             pages_bytes: 2 << 20,
+            page_reserve: 1 << 20,
             page_keep: Duration::from_secs(1),
             page_hold: Duration::from_secs(5),
             retry_min: Duration::from_millis(50),

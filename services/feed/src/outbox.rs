@@ -1,12 +1,15 @@
 //! What is said to one peer beside the events: answers and the ephemeral.
 //!
 //! Owns a bounded queue. Promises P8 and P9: its bounds hold, what stays keeps its order, typing goes before presence and
-//! presence before an answer is lost, and no presence is shed without saying whose. Never drops an answer in silence:
+//! presence before an answer is lost, in one outbox as in all of a process together, and no presence is shed without saying whose. Never drops an answer in silence:
 //! full of them, it says so, and its owner stops reading the peer until it drains.
 
 use std::collections::VecDeque;
 
-use crate::log::Weigh;
+use crate::{
+    log::Weigh,
+    pool::{Pool, Share},
+};
 
 /// What a frame is worth when there is not room for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +20,18 @@ pub enum Class {
     Presence,
     /// Typing and its like: shed first.
     Typing,
+}
+
+impl Class {
+    /// Whether all outboxes together leave room for frames of that class: typing goes without first, then presence. Where
+    /// there is none for answers, no more is to be read of a peer that has yet to take some.
+    pub fn has_room(self, outboxes: &Pool) -> bool {
+        !outboxes.has_reached(match self {
+            Self::Typing => 14,
+            Self::Presence => 15,
+            Self::Answer => 16,
+        })
+    }
 }
 
 /// A frame in an [`Outbox`].
@@ -51,6 +66,8 @@ pub struct Outbox<F, K> {
     presence: Load,
     typing: Load,
     shed: u64,
+    /// What it weighs, among all of a process.
+    share: Share,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,7 +87,19 @@ impl<F: Weigh, K: Clone> Outbox<F, K> {
     /// An empty one with those bounds.
     pub fn new(frames_limit: usize, bytes_limit: usize) -> Self {
         let (answers, presence, typing) = (Load::default(), Load::default(), Load::default());
-        Self { items: VecDeque::new(), frames_limit, bytes_limit, answers, presence, typing, shed: 0 }
+        let share = Pool::new(usize::MAX).share();
+        Self { items: VecDeque::new(), frames_limit, bytes_limit, answers, presence, typing, shed: 0, share }
+    }
+
+    /// Counts what it holds among all outboxes.
+    pub fn within(mut self, outboxes: &Pool) -> Self {
+        self.share.move_to(outboxes);
+        self
+    }
+
+    /// Whether all outboxes together leave room for frames of that class.
+    pub fn has_room_for(&self, class: Class) -> bool {
+        class.has_room(self.share.pool())
     }
 
     /// Puts a frame at the end, and sheds what is worth less where there is not room for all. A frame larger than the
@@ -79,7 +108,7 @@ impl<F: Weigh, K: Clone> Outbox<F, K> {
         let need = Load { frames: 1, bytes: frame.bytes() };
         let mut pushed = Pushed { is_kept: true, presence_shed: Vec::new() };
         self.make_room(class, need, &mut pushed.presence_shed);
-        let is_over = self.is_over(need);
+        let is_over = self.is_over(need) || !self.has_room_for(class);
         pushed.is_kept = match class {
             Class::Answer => !self.answers.plus(need).exceeds(self.frames_limit * 2, self.bytes_limit * 2),
             Class::Presence | Class::Typing => !is_over,
@@ -91,6 +120,7 @@ impl<F: Weigh, K: Clone> Outbox<F, K> {
             self.shed += 1;
             pushed.presence_shed.extend((class == Class::Presence).then_some(key));
         }
+        self.share.set(self.bytes());
         pushed
     }
 
@@ -98,6 +128,7 @@ impl<F: Weigh, K: Clone> Outbox<F, K> {
     pub fn pop(&mut self) -> Option<Item<F, K>> {
         let item = self.items.pop_front()?;
         self.load(item.class).subtract(item.frame.bytes());
+        self.share.set(self.bytes());
         Some(item)
     }
 
@@ -121,9 +152,11 @@ impl<F: Weigh, K: Clone> Outbox<F, K> {
         self.total().bytes
     }
 
-    /// Whether it is full of answers: read nothing more of the peer until it drains.
+    /// Whether it is full of answers, or all outboxes are and this one is not empty: read nothing more of the peer until
+    /// it drains. A peer that takes what it is given is read on, whatever others do.
     pub fn is_full(&self) -> bool {
-        self.answers.frames >= self.frames_limit || self.answers.bytes >= self.bytes_limit
+        let is_full = self.answers.frames >= self.frames_limit || self.answers.bytes >= self.bytes_limit;
+        is_full || (!self.is_empty() && !self.has_room_for(Class::Answer))
     }
 
     /// How many frames have been shed.
@@ -133,18 +166,22 @@ impl<F: Weigh, K: Clone> Outbox<F, K> {
 
     /// Sheds typing, all of it, then presence, the oldest first, for a frame of that class.
     fn make_room(&mut self, class: Class, need: Load, presence_shed: &mut Vec<K>) {
-        if class != Class::Typing && self.is_over(need) && self.typing.frames > 0 {
+        let sheds_typing = self.is_over(need) || !self.has_room_for(Class::Typing);
+        if class != Class::Typing && sheds_typing && self.typing.frames > 0 {
             self.shed += self.typing.frames as u64;
             self.items.retain(|item| item.class != Class::Typing);
             self.typing = Load::default();
         }
-        if class == Class::Answer && self.is_over(need) && self.presence.frames > 0 {
-            self.shed_presence(need, presence_shed);
+        let has_room = self.has_room_for(Class::Presence);
+        let limits = if has_room { (self.frames_limit, self.bytes_limit) } else { (0, 0) };
+        if class == Class::Answer && self.presence.frames > 0 && (self.is_over(need) || !has_room) {
+            self.shed_presence(need, limits, presence_shed);
         }
     }
 
-    fn shed_presence(&mut self, need: Load, presence_shed: &mut Vec<K>) {
-        let (mut total, limits) = (self.total().plus(need), (self.frames_limit, self.bytes_limit));
+    /// Sheds presence, the oldest first, until the rest is within those limits.
+    fn shed_presence(&mut self, need: Load, limits: (usize, usize), presence_shed: &mut Vec<K>) {
+        let mut total = self.total().plus(need);
         let presence = &mut self.presence;
         let before = presence.frames;
         self.items.retain(|item| {

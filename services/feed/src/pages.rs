@@ -16,6 +16,7 @@ use crate::{
     limits::Limits,
     log::{Entry, LogRead, Page, Weigh},
     pages::shared::{Outcome, Shared, State},
+    pool::Pool,
     readers::{List, Readers},
     retry::Retry,
 };
@@ -43,6 +44,8 @@ pub(crate) struct Pages<E> {
     /// Reads on their way: ticket and number.
     asked: Vec<(u64, u64)>,
     bytes: usize,
+    /// What the pages of all rooms hold, those on their way included.
+    pool: Pool,
     read: u64,
     retry: Retry,
     limits: Limits,
@@ -60,7 +63,14 @@ impl<E: Weigh + Clone> Pages<E> {
     pub(crate) fn new(limits: Limits, seed: u64) -> Self {
         let retry = Retry::new(seed, limits.retry_min, limits.retry_max);
         let (shared, queue, asked) = (BTreeMap::new(), VecDeque::new(), Vec::new());
-        Self { shared, queue, asked, bytes: 0, read: 0, retry, limits }
+        let pool = Pool::new(usize::MAX);
+        Self { shared, queue, asked, bytes: 0, pool, read: 0, retry, limits }
+    }
+
+    /// Counts what it holds in that pool; there is nothing yet.
+    pub(crate) fn share_in(&mut self, pool: &Pool) {
+        debug_assert!(self.shared.is_empty(), "before the first reader");
+        self.pool = pool.clone();
     }
 
     /// The page that has what follows that seq.
@@ -78,7 +88,8 @@ impl<E: Weigh + Clone> Pages<E> {
 
     /// A reader begins to wait for that page, or to take it.
     pub(crate) fn enter<W>(&mut self, number: u64, readers: &mut Readers<W>) {
-        self.shared.entry(number).or_insert_with(|| Shared::new(readers.new_list())).interest += 1;
+        let shared = self.shared.entry(number);
+        shared.or_insert_with(|| Shared::new(readers.new_list(), self.pool.share())).interest += 1;
     }
 
     /// A reader is through with that page.
@@ -144,6 +155,10 @@ impl<E: Weigh + Clone> Pages<E> {
         if !has_begun && !self.make_room(now, readers) {
             return None;
         }
+        if !has_begun && !self.reserve(number, now, readers) {
+            self.retry.failed(now); // other rooms' pages go by themselves, and soon
+            return None;
+        }
         self.queue.pop_front();
         self.ask(number, ticket, stood)
     }
@@ -192,6 +207,7 @@ impl<E: Weigh + Clone> Pages<E> {
         let before = shared.bytes;
         let outcome = shared.answer(number * size, size, read);
         self.bytes = self.bytes - before + shared.bytes;
+        shared.hold(matches!(outcome, Outcome::Whole), self.limits.page_reserve);
         match outcome {
             Outcome::Whole => {
                 shared.state = State::Kept { since: now, is_used: false };
@@ -258,13 +274,32 @@ impl<E: Weigh + Clone> Pages<E> {
     /// Whether another page may be begun: within the bound, or after letting go one that can be spared.
     fn make_room<W>(&mut self, now: Instant, readers: &mut Readers<W>) -> bool {
         while self.bytes >= self.limits.pages_bytes {
-            let spared = |(number, shared): (&u64, &Shared<E>)| {
-                let since = shared.spared(&self.limits)?;
-                (shared.interest == 0 || since <= now).then_some((since, *number))
-            };
-            let Some((_, number)) = self.shared.iter().filter_map(spared).min() else { return false };
-            self.let_go(number, readers);
+            if !self.spare(now, readers) {
+                return false;
+            }
         }
+        true
+    }
+
+    /// Keeps room for a page that is about to be asked for, among those of all rooms; lets go what can be spared here.
+    fn reserve<W>(&mut self, number: u64, now: Instant, readers: &mut Readers<W>) -> bool {
+        let reserve = self.limits.page_reserve;
+        while !self.shared.get_mut(&number).is_some_and(|shared| shared.held.try_grow(reserve)) {
+            if !self.spare(now, readers) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Lets go the page that can be spared best; whether there was one.
+    fn spare<W>(&mut self, now: Instant, readers: &mut Readers<W>) -> bool {
+        let spared = |(number, shared): (&u64, &Shared<E>)| {
+            let since = shared.spared(&self.limits)?;
+            (shared.interest == 0 || since <= now).then_some((since, *number))
+        };
+        let Some((_, number)) = self.shared.iter().filter_map(spared).min() else { return false };
+        self.let_go(number, readers);
         true
     }
 

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use crate::{
     cursor::{Check, Cursor, Seq},
     log::{Entry, Weigh},
+    pool::{Pool, Share},
 };
 
 /// The tail of a room's log.
@@ -15,14 +16,21 @@ use crate::{
 pub struct Ring<E> {
     base: Cursor,
     entries: VecDeque<Entry<E>>,
-    bytes: usize,
+    /// What its events weigh.
+    share: Share,
     events_limit: usize,
     bytes_limit: usize,
 }
 
 impl<E: Weigh + Clone> Ring<E> {
     pub(crate) fn new(base: Cursor, events_limit: usize, bytes_limit: usize) -> Self {
-        Self { base, entries: VecDeque::new(), bytes: 0, events_limit, bytes_limit }
+        let share = Pool::new(usize::MAX).share();
+        Self { base, entries: VecDeque::new(), share, events_limit, bytes_limit }
+    }
+
+    /// Counts what it holds in that pool.
+    pub(crate) fn share_in(&mut self, pool: &Pool) {
+        self.share.move_to(pool);
     }
 
     /// The cursor before the oldest event held.
@@ -47,7 +55,7 @@ impl<E: Weigh + Clone> Ring<E> {
 
     /// What its events weigh.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.share.bytes()
     }
 
     /// The check of the event with that seq, where the ring knows it.
@@ -70,36 +78,42 @@ impl<E: Weigh + Clone> Ring<E> {
         self.entries.range(skip.min(self.entries.len())..)
     }
 
-    /// Appends the event that follows the end.
+    /// Appends the event that follows the end. Where all rings together are over their bound, it is this one that gives
+    /// way: others may have done so before, when the bound was near.
     pub(crate) fn push(&mut self, entry: Entry<E>) {
         debug_assert_eq!(entry.cursor.seq, self.end().seq + 1, "the ring has no gap");
-        self.bytes += entry.event.bytes();
+        self.share.grow(entry.event.bytes());
         self.entries.push_back(entry);
-        while self.entries.len() > self.events_limit || (self.bytes > self.bytes_limit && !self.is_empty()) {
+        while self.is_over() && !self.is_empty() {
             self.drop_oldest();
         }
     }
 
     /// Lets the oldest events go until the rest weighs no more than `bytes`; says what was freed.
     pub(crate) fn shrink(&mut self, bytes: usize) -> usize {
-        let before = self.bytes;
-        while self.bytes > bytes && !self.is_empty() {
+        let before = self.bytes();
+        while self.bytes() > bytes && !self.is_empty() {
             self.drop_oldest();
         }
         self.entries.shrink_to_fit();
-        before - self.bytes
+        before - self.bytes()
     }
 
     /// Empties it: it now ends at another place.
     pub(crate) fn reset(&mut self, base: Cursor) {
         self.entries.clear();
-        self.bytes = 0;
+        self.share.set(0);
         self.base = base;
+    }
+
+    fn is_over(&self) -> bool {
+        let is_long = self.entries.len() > self.events_limit;
+        is_long || self.bytes() > self.bytes_limit || self.share.pool().is_over()
     }
 
     fn drop_oldest(&mut self) {
         if let Some(entry) = self.entries.pop_front() {
-            self.bytes -= entry.event.bytes();
+            self.share.shrink(entry.event.bytes());
             self.base = entry.cursor;
         }
     }

@@ -1,6 +1,6 @@
 //! The outbox against a simple model of it (P8, P9).
 
-use parlour_feed::{Class, Outbox, Weigh};
+use parlour_feed::{Class, Outbox, Pool, Weigh};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,34 @@ fn answers_are_never_shed_and_it_says_when_it_is_full_of_them() {
     assert!(!outbox.is_full());
 }
 
+#[test]
+fn p8_p9_outboxes_that_are_full_together_shed_typing_then_presence_and_no_answer_and_heal() {
+    let pool = Pool::new(160);
+    let mut stuck = Outbox::new(100, 1_000).within(&pool);
+    let mut other = Outbox::new(100, 1_000).within(&pool);
+    assert!(other.push(Class::Typing, "a", frame(0, 1)).is_kept);
+    assert!(other.push(Class::Presence, "b", frame(1, 1)).is_kept);
+    assert!(stuck.push(Class::Answer, "a", frame(2, 138)).is_kept);
+    assert!(!other.push(Class::Typing, "c", frame(3, 1)).is_kept, "typing goes without first");
+    let pushed = other.push(Class::Presence, "d", frame(4, 1));
+    assert!(pushed.is_kept && pushed.presence_shed.is_empty(), "presence not yet");
+    assert_eq!(other.shed(), 2, "and gives way to it");
+    assert!(stuck.push(Class::Answer, "a", frame(5, 12)).is_kept);
+    let pushed = other.push(Class::Presence, "e", frame(6, 1));
+    assert_eq!((pushed.is_kept, pushed.presence_shed), (false, vec!["e"]), "then presence, which is owed");
+    let pushed = other.push(Class::Answer, "f", frame(7, 10));
+    assert_eq!((pushed.is_kept, pushed.presence_shed), (true, vec!["b", "d"]), "no answer");
+    assert!(stuck.is_full() && other.is_full(), "nothing more is read of a peer that has yet to take some");
+    assert_eq!(order(&mut other), [7]);
+    stuck.push(Class::Answer, "a", frame(8, 10)).presence_shed.clear();
+    assert!(stuck.is_full() && !other.is_full(), "one that takes what it is given is read on");
+    assert_eq!(order(&mut stuck), [2, 5, 8]);
+    assert_eq!(pool.bytes(), 0);
+    assert!(other.push(Class::Typing, "g", frame(9, 1)).is_kept && !other.is_full(), "all is well again");
+    drop(other);
+    assert_eq!(pool.bytes(), 0, "what goes holds nothing");
+}
+
 fn class() -> impl Strategy<Value = Class> {
     prop_oneof![Just(Class::Answer), Just(Class::Presence), Just(Class::Typing)]
 }
@@ -114,6 +142,34 @@ proptest! {
         }
         let rest: Vec<_> = std::iter::from_fn(|| outbox.pop()).map(|item| item.frame).collect();
         prop_assert_eq!(rest, model.into_iter().map(|item| item.2).collect::<Vec<_>>());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn p8_outboxes_together_hold_the_sum_and_no_more_than_those_who_take_are_answered(
+        actions in prop::collection::vec((0..4usize, prop::option::weighted(0.7, class()), 1..20usize), 0..300),
+    ) {
+        let pool = Pool::new(160);
+        let mut outboxes: Vec<_> = (0..4).map(|_| Outbox::<Frame, usize>::new(1_000, 10_000).within(&pool)).collect();
+        for (nth, class, weight) in actions {
+            match class {
+                None => drop(outboxes[nth].pop()),
+                Some(Class::Answer) if outboxes[nth].is_full() => {} // its owner reads and finishes nothing now
+                Some(class) => {
+                    let kept = outboxes[nth].push(class, 0, frame(0, weight)).is_kept;
+                    prop_assert!(kept || class != Class::Answer, "no answer is lost for what others hold");
+                }
+            }
+            prop_assert_eq!(pool.bytes(), outboxes.iter().map(Outbox::bytes).sum::<usize>());
+            prop_assert!(pool.bytes() < pool.bound() + outboxes.len() * 20, "P8: one answer more each at most");
+        }
+        outboxes.pop();
+        prop_assert_eq!(pool.bytes(), outboxes.iter().map(Outbox::bytes).sum::<usize>());
+        drop(outboxes);
+        prop_assert_eq!(pool.bytes(), 0);
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use parlour_feed::{Budget, Limits, ReaderKind};
+use parlour_feed::{Bounds, Budget, Limits, Pools, ReaderKind};
 use proptest::prelude::*;
 
 mod model;
 
-use model::room::{HEAVIEST, Room, forged, small_limits};
+use model::room::{HEAVIEST, Room, forged, quiesce_together, small_limits};
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -157,5 +157,43 @@ proptest! {
         actions in prop::collection::vec(replaced(), 0..250),
     ) {
         run(Limits { gap_wait: Duration::ZERO, ..small_limits() }, before, actions);
+    }
+    /// P8: what all rooms hold together is the sum of what each holds, within its bound, and nothing once they are gone.
+    /// P3: no room starves another of pages.
+    #[test]
+    fn rooms_that_share_bounds_hold_no_more_together_and_lose_nothing(
+        before in 0..40usize,
+        actions in prop::collection::vec((0..3usize, replaced()), 0..250),
+    ) {
+        let pools = Pools::new(Bounds { rings: 120, pages: 2 * 4 * HEAVIEST, outboxes: 0 });
+        let room = |nth| Room::within(small_limits(), before, nth, &pools);
+        let mut rooms: Vec<_> = (0..3).map(room).collect();
+        for (nth, action) in actions {
+            act(&mut rooms[nth], action);
+            let rings: usize = rooms.iter().map(|room| room.audience.ring().bytes()).sum();
+            prop_assert_eq!(pools.rings.bytes(), rings);
+            prop_assert!(rings <= pools.rings.bound(), "P8: the rings");
+            let pages: usize = rooms.iter().map(|room| room.audience.pages_bytes()).sum();
+            prop_assert!(pages <= pools.pages.bytes(), "what is on its way counts, too");
+            prop_assert!(pools.pages.bytes() <= pools.pages.bound(), "P8: the pages");
+        }
+        quiesce_together(&mut rooms);
+        prop_assert_eq!(pools.pages.bytes(), 0);
+        rooms.truncate(1);
+        prop_assert_eq!(pools.rings.bytes(), rooms[0].audience.ring().bytes());
+        rooms.clear();
+        prop_assert_eq!(pools.rings.bytes(), 0);
+    }
+
+    /// P8: nothing is left over from rooms that go in the middle of something.
+    #[test]
+    fn a_room_gives_back_all_it_held_however_it_goes(
+        actions in prop::collection::vec(replaced(), 0..150),
+    ) {
+        let pools = Pools::new(Bounds { rings: 120, pages: 4 * HEAVIEST, outboxes: 0 });
+        let mut room = Room::within(small_limits(), 20, 7, &pools);
+        actions.into_iter().for_each(|action| act(&mut room, action));
+        drop(room);
+        prop_assert_eq!((pools.rings.bytes(), pools.pages.bytes()), (0, 0));
     }
 }

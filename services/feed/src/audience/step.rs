@@ -87,6 +87,7 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             Source::Ring => {
                 let to = take(self.follower.ring().after(at.seq), budget, into).unwrap_or(at);
                 self.place(id, to);
+                self.ring_read = Some(now);
                 Step::Events
             }
             Source::Page(number) => {

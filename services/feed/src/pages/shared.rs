@@ -9,6 +9,7 @@ use crate::{
     cursor::Seq,
     limits::Limits,
     log::{LogRead, Page, Weigh},
+    pool::Share,
     readers::List,
 };
 
@@ -26,6 +27,8 @@ pub(super) struct Shared<E> {
     /// What has been read of it: one answer, or several where bytes cut it.
     pub(super) page: Option<Page<E>>,
     pub(super) bytes: usize,
+    /// The same, or what is kept for it while it is on its way, among those of all rooms.
+    pub(super) held: Share,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +46,8 @@ pub(super) enum Outcome {
 }
 
 impl<E: Weigh> Shared<E> {
-    pub(super) fn new(waiters: List) -> Self {
-        Self { waiters, interest: 0, state: State::Idle, began: 0, stood: 0, page: None, bytes: 0 }
+    pub(super) fn new(waiters: List, held: Share) -> Self {
+        Self { waiters, interest: 0, state: State::Idle, began: 0, stood: 0, page: None, bytes: 0, held }
     }
 
     /// Until when it is kept: briefly for whoever else comes there, longer for those who wait for it or are taking it.
@@ -70,7 +73,14 @@ impl<E: Weigh> Shared<E> {
     /// Drops what has been read; says what it weighed.
     pub(super) fn forget(&mut self) -> usize {
         self.page = None;
+        self.held.set(0);
         std::mem::take(&mut self.bytes)
+    }
+
+    /// Holds what it weighs once it is whole, and while it has only begun what was kept for it, if that is more.
+    pub(super) fn hold(&mut self, is_whole: bool, reserve: usize) {
+        let has_begun = !is_whole && self.page.is_some();
+        self.held.set(self.bytes.max(if has_begun { reserve.min(self.held.pool().bound()) } else { 0 }));
     }
 
     /// Takes an answer for the page of `size` events after `base`.

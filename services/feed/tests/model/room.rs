@@ -10,8 +10,8 @@ use std::{
 };
 
 use parlour_feed::{
-    Audience, Budget, Change, Cursor, Entry, Hint, Limits, LogRead, Read, ReaderId, ReaderKind, ResyncReason,
-    Seq, Step, Verdict,
+    Audience, Budget, Change, Cursor, Entry, Hint, Limits, LogRead, Pools, Read, ReaderId, ReaderKind,
+    ResyncReason, Seq, Step, Verdict,
 };
 
 use super::{Judge, Log, Shared};
@@ -26,6 +26,7 @@ pub(crate) fn small_limits() -> Limits {
         page_events: 4,
         pages_in_flight: 2,
         pages_bytes: 60,
+        page_reserve: 4 * HEAVIEST,
         ..Limits::default()
     }
 }
@@ -61,9 +62,13 @@ pub(crate) struct Sim {
 
 impl Room {
     pub(crate) fn new(limits: Limits, before: usize, seed: u64) -> Self {
+        Self::within(limits, before, seed, &Pools::default())
+    }
+
+    pub(crate) fn within(limits: Limits, before: usize, seed: u64, pools: &Pools) -> Self {
         let mut log = Log::new();
         (0..before).for_each(|_| drop(log.append(3)));
-        let audience = Audience::new(log.head(), limits.clone(), seed);
+        let audience = Audience::new(log.head(), limits.clone(), seed).within(pools);
         let follower = Judge::at(&log, log.head());
         Self {
             log,
@@ -202,34 +207,35 @@ impl Room {
 
     /// The link falls silent, reads succeed, and a last event is told by a head: everybody must get there.
     pub(crate) fn quiesce(&mut self) {
+        quiesce_together(std::slice::from_mut(self));
+    }
+
+    fn hush(&mut self) {
         self.link.clear();
         self.log.append(3);
         self.say_head(self.log.head());
-        for round in 0.. {
-            assert!(round < 5_000, "P3: it never comes to rest");
-            while !self.asked.is_empty() {
-                self.carry_out(0, usize::MAX);
-            }
-            while !self.answers.is_empty() {
-                self.answer(0, false);
-            }
-            let woken = std::mem::take(&mut *self.woken.borrow_mut());
-            for nth in &woken {
-                self.step_out(*nth);
-            }
-            if !woken.is_empty() || !self.asked.is_empty() {
-                continue;
-            }
-            match self.alarm {
-                None => break,
-                Some(deadline) => {
-                    assert!(deadline > self.now, "a deadline that has passed brings something");
-                    self.now = deadline;
-                    self.settle();
-                }
-            }
+    }
+
+    /// Does what there is to do, or goes to the next deadline; whether there was anything.
+    fn goes_on(&mut self) -> bool {
+        while !self.asked.is_empty() {
+            self.carry_out(0, usize::MAX);
         }
-        self.check_rest();
+        while !self.answers.is_empty() {
+            self.answer(0, false);
+        }
+        let woken = std::mem::take(&mut *self.woken.borrow_mut());
+        for nth in &woken {
+            self.step_out(*nth);
+        }
+        if !woken.is_empty() || !self.asked.is_empty() {
+            return true;
+        }
+        let Some(deadline) = self.alarm else { return false };
+        assert!(deadline > self.now, "a deadline that has passed brings something");
+        self.now = deadline;
+        self.settle();
+        true
     }
 
     fn check_rest(&self) {
@@ -333,6 +339,17 @@ impl Room {
         assert!(self.audience.pending() <= limits.pending_events, "P8: the hints from beyond a gap");
         assert!(self.asked.len() + self.answers.len() <= limits.pages_in_flight + 1, "P8: the reads");
     }
+}
+
+/// The same for rooms of one process.
+pub(crate) fn quiesce_together(rooms: &mut [Room]) {
+    rooms.iter_mut().for_each(Room::hush);
+    let mut rounds = 0;
+    while rooms.iter_mut().fold(false, |any, room| room.goes_on() || any) {
+        rounds += 1;
+        assert!(rounds < 5_000, "P3: it never comes to rest");
+    }
+    rooms.iter().for_each(Room::check_rest);
 }
 
 /// A cursor that never was: ahead, or with a check of nobody's.
