@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use parlour_chassis::{admin, tasks::Tasks, telemetry};
+use parlour_feed::Pools;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::server::TcpIncoming};
@@ -39,6 +40,7 @@ pub struct App {
     store: Arc<AnyStore>,
     health: HealthReporter,
     readiness: Readiness,
+    pools: Pools,
     tasks: Tasks,
     writers: Tasks,
     drain: Duration,
@@ -75,11 +77,12 @@ impl App {
 
         let (tasks, writers) = (Tasks::new(), Tasks::new());
         let rooms = Rooms::build(Arc::clone(&store), config.settings, &tasks, &writers);
+        let pools = rooms.hub().pools().clone();
         let credential = ServiceCredential::new(config.service_token.as_ref().map(|token| token.expose()));
         let health = HealthReporter::new();
         let routes = rpc::routes(Service::new(rooms, auth, credential, &tasks), health.clone());
         let readiness = Readiness::new(tasks.drain().clone());
-        Ok(Self { grpc, admin, routes, store, health, readiness, tasks, writers, drain: config.drain })
+        Ok(Self { grpc, admin, routes, store, health, readiness, pools, tasks, writers, drain: config.drain })
     }
 
     /// Where it is reached.
@@ -89,6 +92,11 @@ impl App {
     pub fn addrs(&self) -> std::io::Result<Addrs> {
         let admin = self.admin.as_ref().map(TcpListener::local_addr).transpose()?;
         Ok(Addrs { grpc: self.grpc.local_addr()?, admin })
+    }
+
+    /// What its rooms and streams hold.
+    pub fn pools(&self) -> Pools {
+        self.pools.clone()
     }
 
     /// Whether it is ready, for whoever serves the admin port.

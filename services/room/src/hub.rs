@@ -18,7 +18,7 @@ use std::{
 
 use metrics::{Gauge, gauge};
 use parlour_chassis::tasks::Tasks;
-use parlour_feed::cursor::Cursor;
+use parlour_feed::{Pools, cursor::Cursor};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +51,7 @@ pub struct Hub(Arc<Inner>);
 struct Inner {
     store: Arc<AnyStore>,
     settings: Settings,
+    pools: Pools,
     tasks: Tasks,
     incarnation: [u8; 16],
     started: Instant,
@@ -75,6 +76,7 @@ impl Hub {
         live_rooms.set(0.0);
         Self(Arc::new(Inner {
             store,
+            pools: Pools::new(settings.bounds),
             settings,
             tasks,
             incarnation: *SessionId::generate().as_bytes(),
@@ -83,6 +85,11 @@ impl Hub {
             lanes: Mutex::default(),
             live_rooms,
         }))
+    }
+
+    /// What all rooms and streams of this service hold.
+    pub fn pools(&self) -> &Pools {
+        &self.0.pools
     }
 
     /// This replica's incarnation.
@@ -181,6 +188,13 @@ impl Hub {
         live.iter().try_for_each(|room| room.with(|live, _| live.check_invariants()))
     }
 
+    /// Where all rings together are near their bound, lets the longest unread shrink.
+    fn reclaim_rings(&self) {
+        let live = || self.registry().live.values().cloned().collect::<Vec<_>>();
+        let rooms = || live().into_iter().map(|room| (room.ring_read(), room)).collect();
+        self.0.pools.rings.reclaim(rooms, |room: Arc<LiveRoom>, excess| room.shrink_ring(excess));
+    }
+
     /// Lets a room leave memory if nobody has been in it for long enough; whether it has.
     fn evict(&self, room: &Arc<LiveRoom>) -> bool {
         let mut registry = self.registry();
@@ -214,7 +228,8 @@ impl Hub {
         let now = Instant::now();
         let settling_until = self.0.started + self.0.settings.grace_broken;
         let live = Live::new(room, &self.0.settings, settling_until, rand::random(), now);
-        let live = Arc::new(LiveRoom::new(live));
+        let live = live.within(&self.0.pools);
+        let live = Arc::new(LiveRoom::new(live, self.0.pools.rings.clone()));
         let driver = Driver::new(Arc::clone(&live), self.clone(), Arc::clone(&self.0.store));
         self.0.tasks.spawn(driver.run(self.0.tasks.drain().clone()));
         registry.remember(&live.place);

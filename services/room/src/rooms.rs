@@ -101,6 +101,7 @@ impl Rooms {
     pub fn build(store: Arc<AnyStore>, settings: Settings, tasks: &Tasks, writers: &Tasks) -> Self {
         let hub = Hub::new(Arc::clone(&store), settings.clone(), tasks.clone());
         let writer = Writer::spawn(&store, &Arc::new(hub.clone()), writers);
+        tasks.spawn(crate::metrics::watch(hub.pools().clone(), tasks.drain().clone()));
         let rates = rates::Rates::new(&settings);
         let inner = Arc::new(Inner { store, hub, settings, writer, rates });
         tasks.spawn(rates::sweep(Arc::downgrade(&inner), tasks.drain().clone()));

@@ -12,7 +12,7 @@ use std::{
 };
 
 use parlour_feed::{
-    Audience, Budget, Change, Counters, Entry, Hint, Limits as FeedLimits, LogRead, Read, ReaderId,
+    Audience, Budget, Change, Counters, Entry, Hint, Limits as FeedLimits, LogRead, Pools, Read, ReaderId,
     ReaderKind, ResyncReason, Step, Verdict, Weigh,
     cursor::{Cursor, Seq},
 };
@@ -164,6 +164,27 @@ impl<W: Clone> Live<W> {
             idle_room: settings.idle_room,
             idle_since: Some(now),
         }
+    }
+
+    /// Counts what it holds among what all rooms hold.
+    pub fn within(mut self, pools: &Pools) -> Self {
+        self.audience = self.audience.within(pools);
+        self
+    }
+
+    /// When a reader last took from its ring.
+    pub fn ring_read(&self) -> Option<Instant> {
+        self.audience.ring_read()
+    }
+
+    /// What its ring holds.
+    pub fn ring_bytes(&self) -> usize {
+        self.audience.ring().bytes()
+    }
+
+    /// Lets that many bytes of its ring go, or what there is.
+    pub fn shrink_ring(&mut self, bytes: usize) {
+        self.audience.shrink_ring(self.ring_bytes().saturating_sub(bytes));
     }
 
     /// Where it stands for good.

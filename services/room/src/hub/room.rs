@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use metrics::{Counter, counter};
-use parlour_feed::{Counters, LogRead, Page, Read};
+use parlour_feed::{Counters, LogRead, Page, Pool, Read};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +35,8 @@ pub struct LiveRoom {
     pub place: Arc<Place>,
     state: Mutex<State>,
     driver: Notify,
+    /// What all rings hold.
+    rings: Pool,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,7 @@ struct State {
 }
 
 impl LiveRoom {
-    pub(super) fn new(live: Live<Waker>) -> Self {
+    pub(super) fn new(live: Live<Waker>, rings: Pool) -> Self {
         let place = Arc::clone(live.place());
         let state = State {
             live,
@@ -61,7 +63,7 @@ impl LiveRoom {
             is_gone: false,
             is_stopping: false,
         };
-        Self { place, state: Mutex::new(state), driver: Notify::new() }
+        Self { place, state: Mutex::new(state), driver: Notify::new(), rings }
     }
 
     /// Does something with the room, then what follows from it. `work` must be quick and call nobody.
@@ -92,6 +94,16 @@ impl LiveRoom {
         state.is_gone
     }
 
+    /// When a reader last took from its ring.
+    pub(super) fn ring_read(&self) -> Option<Instant> {
+        self.lock().live.ring_read()
+    }
+
+    /// Lets that many bytes of its ring go, or what there is: readers find them in the log.
+    pub(super) fn shrink_ring(&self, bytes: usize) {
+        self.lock().live.shrink_ring(bytes);
+    }
+
     /// The service drains; whether nobody reads here any more.
     fn stop(&self) -> bool {
         let mut state = self.lock();
@@ -110,7 +122,8 @@ impl LiveRoom {
             (None, Some(_)) => false,
         };
         let is_over = state.is_stopping && state.live.readers() == 0;
-        let is_wanted = is_sooner || is_over || state.room_is_stale || !state.reads.is_empty();
+        let is_short = self.rings.is_short();
+        let is_wanted = is_sooner || is_over || is_short || state.room_is_stale || !state.reads.is_empty();
         drop(state);
         for waker in woken {
             waker.wake();
@@ -180,6 +193,9 @@ impl Driver {
             (std::mem::take(&mut state.reads), is_stale, state.alarm, state.live.counters())
         };
         self.gaps.count(counters);
+        if self.room.rings.is_short() {
+            self.hub.reclaim_rings();
+        }
         for read in reads {
             self.work.push(Box::pin(read_log(Arc::clone(&self.store), Arc::clone(&self.room.place), read)));
         }

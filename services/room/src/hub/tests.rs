@@ -6,8 +6,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    domain::ids::UserId,
     domain::room::{NewRoom, Visibility},
+    domain::{ids::UserId, message::User},
     store::Options,
 };
 
@@ -80,5 +80,116 @@ async fn p8_an_idle_room_leaves_memory_and_comes_back_when_asked_for() {
     assert!(first.enter(|_, _| ()).is_none(), "who still holds it cannot enter it");
     let (second, ()) = house.hub.enter(&general(), |_, _| ()).await.expect("it is loaded again");
     assert!(!Arc::ptr_eq(&first, &second));
+    house.close().await;
+}
+
+/// Somebody who reads a room as far as it goes when told to.
+struct Reader {
+    room: Arc<LiveRoom>,
+    id: parlour_feed::ReaderId,
+    signal: Arc<signal::Signal>,
+}
+
+impl Reader {
+    async fn joins(hub: &Hub, name: &str) -> Self {
+        let signal = Arc::<signal::Signal>::default();
+        let join = |live: &mut Live<Waker>, _| {
+            live.join(parlour_feed::ReaderKind::Log, None, Waker::new(&signal, 1))
+        };
+        let name = RoomRef::Name(RoomName::parse(name).expect("a slug"));
+        let (room, id) = hub.enter(&name, join).await.expect("it is there");
+        Self { room, id, signal }
+    }
+
+    /// Reads up to that seq; says what it was given.
+    async fn reads(&self, up_to: u64) -> Vec<u64> {
+        let budget = parlour_feed::Budget { events: 8, bytes: 1 << 20 };
+        let mut given = Vec::new();
+        while given.last().is_none_or(|last| *last < up_to) {
+            let mut entries = Vec::new();
+            let step = |live: &mut Live<Waker>, now| live.step(self.id, budget, 0, now, &mut entries);
+            match self.room.with(step) {
+                live::Taken::Nothing => self.signal.marked().await,
+                live::Taken::Resync(..) => panic!("nothing is out of reach"),
+                _ => given.extend(entries.iter().map(|entry| entry.cursor.seq)),
+            }
+        }
+        given
+    }
+
+    fn ring(&self) -> usize {
+        self.room.with(|live, _| live.ring_bytes())
+    }
+}
+
+#[tokio::test]
+async fn p8_p3_near_the_bound_of_all_rings_the_longest_unread_shrinks_and_its_reader_loses_nothing() {
+    let bounds = parlour_feed::Bounds { rings: 64_000, ..Default::default() };
+    let house = House::open(Settings { bounds, send_rate: 0.0, ..Settings::default() }).await;
+    let writers = Tasks::new();
+    let rooms = crate::rooms::Rooms::build(
+        Arc::clone(&house.store),
+        Settings { bounds, send_rate: 0.0, ..Settings::default() },
+        &house.tasks,
+        &writers,
+    );
+    let tech = NewRoom {
+        name: RoomName::parse("tech").expect("a slug"),
+        title: "Tech".into(),
+        topic: String::new(),
+        visibility: Visibility::Public,
+        created_by: UserId::new("u"),
+        request_key: String::new(),
+    };
+    rooms.create(tech).await.expect("it is made");
+    let (unread, read) =
+        (Reader::joins(rooms.hub(), "general").await, Reader::joins(rooms.hub(), "tech").await);
+    let say = async |room: &str, nth: u64| {
+        let actor = User {
+            id: UserId::new("u"),
+            name: crate::domain::message::DisplayName::stored("u"),
+            guest: true,
+        };
+        let send = crate::rooms::Send {
+            room: RoomRef::Name(RoomName::parse(room).expect("a slug")),
+            rate: crate::rooms::RateKey::User(actor.id.clone()),
+            actor,
+            key: crate::domain::message::RequestKey::stored(&format!("k{nth}")),
+            key_is_clients: false,
+            content: "x".repeat(1_000),
+            reply_to: None,
+        };
+        rooms.send(send).await.expect("it is sent");
+    };
+    say("general", 1).await;
+    assert_eq!(unread.reads(1).await, [1]);
+    for nth in 2..=20 {
+        say("general", nth).await;
+    }
+    let rings = &rooms.hub().pools().rings;
+    let mut nth = 0;
+    while !rings.is_short() {
+        nth += 1;
+        say("tech", nth).await;
+        assert_eq!(read.reads(nth).await, [nth]);
+        assert!(rings.bytes() <= rings.bound(), "P8");
+        if unread.ring() < 20 * 1_000 {
+            break; // its driver was quicker than this look
+        }
+    }
+    let until_shrunk = async {
+        while rings.bytes() > rings.bound() / 4 * 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, until_shrunk).await.expect("the rings shrink");
+    assert!(unread.ring() < 20 * 1_000, "the longest unread");
+    assert!(read.ring() > usize::try_from(nth).expect("few") * 1_000, "and no other");
+    let given = tokio::time::timeout(SOON, unread.reads(20)).await.expect("it is given what it missed");
+    assert_eq!(given, (2..=20).collect::<Vec<_>>());
+    for Reader { room, id, .. } in [unread, read] {
+        room.with(|live, now| live.part(id, now));
+    }
+    assert!(writers.finish(SOON).await);
     house.close().await;
 }

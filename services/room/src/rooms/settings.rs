@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use parlour_feed::Bounds;
+
 /// The settings of live rooms, verbs and streams.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -40,6 +42,8 @@ pub struct Settings {
     pub idle_room: Duration,
     /// What clients of a stream that the drain ends are asked to wait at most.
     pub drain_retry: Duration,
+    /// What all rooms, and all streams, hold together.
+    pub bounds: Bounds,
 }
 
 impl Default for Settings {
@@ -61,6 +65,7 @@ impl Default for Settings {
             presence_names: 1_000,
             idle_room: Duration::from_secs(60),
             drain_retry: Duration::from_secs(1),
+            bounds: Bounds::default(),
         }
     }
 }

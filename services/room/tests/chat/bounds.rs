@@ -222,3 +222,58 @@ async fn p11_ten_faulty_frames_in_a_row_end_the_session() {
     assert_eq!((end.code(), reason(&end).as_str()), (Code::FailedPrecondition, "PROTOCOL_MISUSE"));
     house.close().await;
 }
+
+/// Whether that frame names somebody as here.
+fn tells_of(frame: &Down, name: &str) -> bool {
+    let Down::Presence(presence) = frame else { return false };
+    names(&presence.joined).contains(&name) || names(&presence.users).contains(&name)
+}
+
+#[tokio::test]
+async fn p8_p9_outboxes_full_together_cost_typing_then_presence_and_no_answer_or_event() {
+    let house = House::open().await;
+    let sixteenth = house.pools.outboxes.bound() / 16;
+    let mut others = house.pools.outboxes.share(); // stands for those who take nothing
+    let mut ada = Chatter::open(&house, "Ada").await;
+    let mut bob = Chatter::open(&house, "Bob").await;
+    ada.joins("general", None).await;
+    bob.joins("general", None).await;
+
+    others.grow(14 * sixteenth);
+    bob.says("", Up::Typing(v1::SetTyping { room: "general".into(), typing: true })).await;
+    let mut cleo = Chatter::open(&house, "Cleo").await;
+    cleo.joins("general", None).await;
+    let mut was_told = false;
+    ada.until(|_, frame| {
+        assert!(!matches!(frame, Down::Typing(_)), "typing goes first");
+        was_told |= tells_of(frame, "Cleo");
+        was_told.then_some(())
+    })
+    .await;
+
+    others.grow(sixteenth);
+    let mut dan = Chatter::open(&house, "Dan").await;
+    dan.joins("general", None).await;
+    for seq in 1..=20 {
+        others.grow(if seq == 10 { sixteenth } else { 0 });
+        bob.posts("m", "general", "hello", None).await;
+        bob.answer("m").await;
+        ada.posts("a", "general", "hello", None).await;
+        let (mut is_answered, mut last) = (false, 0);
+        ada.until(|id, frame| {
+            assert!(!tells_of(frame, "Dan"), "then presence");
+            is_answered |= id == "a";
+            if let Down::Event(event) = frame {
+                last = event.seq;
+            }
+            (is_answered && last == 2 * seq).then_some(()) // never these
+        })
+        .await;
+    }
+
+    drop(others);
+    ada.until(|_, frame| tells_of(frame, "Dan").then_some(())).await;
+    dan.says("", Up::Typing(v1::SetTyping { room: "general".into(), typing: true })).await;
+    ada.until(|_, frame| matches!(frame, Down::Typing(_)).then_some(())).await;
+    house.close().await;
+}

@@ -8,6 +8,7 @@ pub mod gateway;
 use std::{future::Future, time::Duration};
 
 use parlour_chassis::{settings::Secret, tasks::Tasks};
+use parlour_feed::Pools;
 use parlour_proto::v1::{self, room_service_client::RoomServiceClient};
 use parlour_room::{app::App, config::Config, rooms::Settings};
 use tempfile::TempDir;
@@ -25,6 +26,8 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
 /// A running room service.
 pub struct House {
     url: String,
+    /// What its rooms and streams hold.
+    pub pools: Pools,
     stop: CancellationToken,
     tasks: Tasks,
     _folder: TempDir,
@@ -49,10 +52,11 @@ impl House {
         change(&mut config.settings);
         let app = App::build(config).await.expect("it builds");
         let url = format!("http://{}", app.addrs().expect("bound").grpc);
+        let pools = app.pools();
         let (stop, tasks) = (CancellationToken::new(), Tasks::new());
         let run = app.run(stop.clone());
         tasks.spawn(async move { run.await.expect("it runs") });
-        Self { url, stop, tasks, _folder: folder }
+        Self { url, pools, stop, tasks, _folder: folder }
     }
 
     /// A connection of its own.

@@ -1,7 +1,8 @@
 //! A session's share of presence.
 //!
 //! Owns how much presence one session is told a second, and what is owed to it. Promises P9: never more than its budget
-//! over time, and nothing is owed for longer than a second and a half. Never delays an event.
+//! over time, and nothing is owed for longer than a second and a half while all outboxes of the process are within
+//! bounds. Never delays an event.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,12 @@ use crate::{
     hub::{presence::Update, signal::Key},
     rooms::settings::SHOWN_NAMES,
 };
-use parlour_feed::Weigh as _;
+use parlour_feed::{Class, Weigh as _};
 
 /// What a session is told of presence, in bytes a second.
 const BYTES_PER_SECOND: f64 = 4_096.0;
+/// How long presence is put off while all outboxes together are near their bound.
+const PAUSE: Duration = Duration::from_millis(500);
 /// The longest that presence is held back.
 const LONGEST_WAIT: Duration = Duration::from_millis(1_500);
 
@@ -35,6 +38,10 @@ impl Allowance {
         self.even_at <= now
     }
 
+    fn put_off(&mut self, now: Instant) {
+        self.even_at = self.even_at.max(now + PAUSE);
+    }
+
     fn spend(&mut self, bytes: usize, now: Instant) {
         let cost = Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND);
         self.even_at = (self.even_at.max(now) + cost).min(now + LONGEST_WAIT);
@@ -44,7 +51,8 @@ impl Allowance {
 impl Session {
     /// Presence moved on in a room: it is told now, or owed.
     pub(super) fn presence_moved(&mut self, key: Key, update: &Update) {
-        let is_even = self.allowance.is_even(Instant::now());
+        let has_room = self.outbox.has_room_for(Class::Presence);
+        let is_even = has_room && self.allowance.is_even(Instant::now());
         let Some(Slot { place, stand: Stand::In(inside), .. }) = self.slots.get_mut(&key) else { return };
         if !is_even || inside.owes_presence {
             inside.owes_presence = true;
@@ -65,6 +73,9 @@ impl Session {
 
     /// Tells what is owed, one room at a time while the allowance lasts.
     pub(super) fn tell_presence(&mut self) {
+        if !self.outbox.has_room_for(Class::Presence) {
+            return self.allowance.put_off(Instant::now());
+        }
         let owing = self.slots.iter().filter_map(|(key, slot)| match &slot.stand {
             Stand::In(inside) if inside.owes_presence => Some(*key),
             _ => None,
@@ -91,7 +102,7 @@ impl Session {
     fn tell(&mut self, frame: parlour_proto::v1::chat_response::Frame) {
         let response = frames::response("", frame);
         self.allowance.spend(response.bytes(), Instant::now());
-        let pushed = self.outbox.push(parlour_feed::Class::Answer, (), response);
+        let pushed = self.outbox.push(Class::Answer, (), response);
         self.is_overflowed |= !pushed.is_kept;
     }
 }

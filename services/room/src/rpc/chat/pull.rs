@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use parlour_feed::{Budget, Entry};
+use parlour_feed::{Budget, Class, Entry};
 use parlour_proto::v1::{self, chat_response::Frame as Down};
 
 use super::{
@@ -24,6 +24,8 @@ use crate::{
 
 /// What one room gives at a time.
 const BUDGET: Budget = Budget { events: 32, bytes: 64 * 1024 };
+/// The same where all outboxes together are full: nothing stays in this one.
+const LEAST: Budget = Budget { events: 1, bytes: 0 };
 
 impl Session {
     /// The next response, if there is one.
@@ -53,7 +55,8 @@ impl Session {
             Some(Stand::Out) | None => return,
         };
         let mut entries = Vec::new();
-        let taken = room.with(|live, now| live.step(reader, BUDGET, SHOWN_NAMES, now, &mut entries));
+        let budget = if self.outbox.has_room_for(Class::Answer) { BUDGET } else { LEAST };
+        let taken = room.with(|live, now| live.step(reader, budget, SHOWN_NAMES, now, &mut entries));
         match taken {
             Taken::Nothing => return,
             Taken::Events => self.give(&room.place, &entries),

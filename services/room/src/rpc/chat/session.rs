@@ -130,6 +130,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(rooms: Rooms, auth: Arc<Auth>) -> Self {
         let (id, now) = (SessionId::generate(), Instant::now());
+        let outbox = Outbox::default().within(&rooms.hub().pools().outboxes);
         Self {
             rooms,
             auth,
@@ -143,7 +144,7 @@ impl Session {
             next_key: 0,
             resolving: 0,
             posts: 0,
-            outbox: Outbox::default(),
+            outbox,
             dirty: VecDeque::new(),
             typing: VecDeque::new(),
             allowance: Allowance::new(now),
@@ -197,11 +198,12 @@ impl Session {
         self.say("", Down::GoingAway(v1::GoingAway { retry_after_ms, reason: "GOING_AWAY".to_owned() }));
     }
 
-    /// Takes note of what its rooms have marked.
+    /// Takes note of what its rooms have marked. Where all outboxes together are near their bound, typing is let go.
     pub(super) fn take_marks(&mut self) {
         self.dirty.extend(self.signal.take_dirty());
         self.typing.extend(self.signal.take_typing());
-        let excess = self.typing.len().saturating_sub(REQUESTS);
+        let most = if self.outbox.has_room_for(Class::Typing) { REQUESTS } else { 0 };
+        let excess = self.typing.len().saturating_sub(most);
         self.typing.drain(..excess);
     }
 

@@ -83,6 +83,8 @@ impl Desk {
     /// Answers the attach.
     pub(super) fn new(rooms: Rooms, auth: Arc<Auth>, owner: Owner) -> Self {
         let incarnation = rooms.hub().incarnation();
+        let outboxes = &rooms.hub().pools().outboxes;
+        let outbox = Outbox::new(OUTBOX.0, OUTBOX.1).within(outboxes);
         let mut desk = Self {
             rooms,
             auth,
@@ -94,7 +96,7 @@ impl Desk {
             followed: HashMap::new(),
             next_key: 0,
             dirty: VecDeque::new(),
-            outbox: Outbox::new(OUTBOX.0, OUTBOX.1),
+            outbox,
             typing: VecDeque::new(),
             events: counter!("parlour_room_relay_events_total"),
             fanout: histogram!("parlour_room_fanout_duration_seconds"),
@@ -115,11 +117,13 @@ impl Desk {
         self.outbox.is_full()
     }
 
-    /// Takes note of what its rooms have marked.
+    /// Takes note of what its rooms have marked. Where all outboxes together are near their bound, typing is let go.
+    /// (Presence waits in no relay's outbox: it is taken when the peer takes it.)
     pub(super) fn take_marks(&mut self) {
         self.dirty.extend(self.signal.take_dirty());
         self.typing.extend(self.signal.take_typing());
-        let excess = self.typing.len().saturating_sub(TYPING);
+        let most = if self.outbox.has_room_for(Class::Typing) { TYPING } else { 0 };
+        let excess = self.typing.len().saturating_sub(most);
         self.typing.drain(..excess);
     }
 
