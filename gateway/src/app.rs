@@ -11,6 +11,7 @@ use std::{
 
 use axum::{Router, routing::get};
 use parlour_chassis::{admin, tasks::Tasks, telemetry};
+use parlour_feed::Pools;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -107,6 +108,11 @@ impl App {
         self.addrs
     }
 
+    /// What its rooms and sessions hold.
+    pub fn pools(&self) -> Pools {
+        self.relay.pools().clone()
+    }
+
     /// Whether it is ready, for whoever serves the admin port.
     pub fn readiness(&self) -> admin::Readiness {
         let (unready, relay) = (self.unready.clone(), self.relay.clone());
@@ -129,6 +135,7 @@ impl App {
         self.serve_admin(&behind);
         let Self { browsers, router, relay, rooms, sessions, unready, notice, drain, .. } = self;
         // The relay outlives the sessions, whose goodbyes it carries.
+        behind.spawn(metrics::watch(relay.pools().clone(), behind.drain().clone()));
         let relay_end = behind.drain().clone();
         behind.spawn(async move { relay.run(relay_end).await });
         let accepting = http::serve(browsers, router, &sessions);

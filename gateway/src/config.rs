@@ -119,6 +119,7 @@ fn read_limits(source: &mut Source) -> Limits {
         replay_events: source.required("REPLAY_EVENTS", whole(1..=1_000_000)),
         ring_events: source.required("RING_EVENTS", whole(1..=65_536)),
         presence_names: source.required("PRESENCE_NAMES", whole(0..=100_000)),
+        ..Limits::default()
     };
     if limits.heartbeat_lost <= limits.heartbeat {
         source.refuse("PARLOUR_HEARTBEAT_LOST_SECONDS must be more than PARLOUR_HEARTBEAT_SECONDS");

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use parlour_feed::Bounds;
+
 /// How many events or messages a page holds where nobody says.
 pub const PAGE_DEFAULT: u32 = 50;
 /// How many events or messages a page holds at most.
@@ -52,7 +54,10 @@ pub const UNREADY: Duration = Duration::from_secs(2);
 /// How long what stands behind the sessions may take to end once they have.
 pub const BEHIND_END: Duration = Duration::from_secs(2);
 
-/// The bounds that settings change.
+/// How many bytes of answers wait for a session before its socket is read no more.
+pub const ANSWER_BYTES: usize = 1024 * 1024;
+
+/// The bounds that settings change, and those of the whole gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// The largest frame a browser may send, in bytes; itself legal.
@@ -79,6 +84,8 @@ pub struct Limits {
     pub ring_events: usize,
     /// Up to how many people in a room presence names them.
     pub presence_names: usize,
+    /// What all rooms, and all sessions, hold together.
+    pub bounds: Bounds,
 }
 
 impl Limits {
@@ -103,6 +110,7 @@ impl Default for Limits {
             replay_events: 1_000,
             ring_events: 512,
             presence_names: 1_000,
+            bounds: Bounds::default(),
         }
     }
 }

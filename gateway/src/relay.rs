@@ -14,6 +14,7 @@ use std::{
 };
 
 use parlour_chassis::tasks::Tasks;
+use parlour_feed::Pools;
 use tokio::sync::Notify;
 
 use crate::{limits::Limits, upstream::Upstream};
@@ -50,6 +51,7 @@ pub struct Relay(Arc<Shared>);
 struct Shared {
     upstream: Upstream,
     limits: Limits,
+    pools: Pools,
     tasks: Tasks,
     incarnation: Id,
     lane: Mutex<Lane>,
@@ -68,6 +70,7 @@ impl Relay {
             history: History::new(upstream.clone()),
             names: Names::new(upstream.clone()),
             upstream,
+            pools: Pools::new(limits.bounds),
             limits,
             tasks,
             incarnation: rand::random(),
@@ -80,6 +83,11 @@ impl Relay {
     /// Whether the room service's echo came within the last 5 s.
     pub fn is_ready(&self) -> bool {
         self.0.is_ready.load(Ordering::Relaxed)
+    }
+
+    /// What all rooms and sessions of this gateway hold.
+    pub fn pools(&self) -> &Pools {
+        &self.0.pools
     }
 
     /// A new session, not open yet.
@@ -112,9 +120,22 @@ impl Relay {
     /// Makes a room and starts its driver.
     fn make_room(&self, name: &Arc<str>) -> Arc<Room> {
         let room = Room::new(Arc::clone(name), &self.0.limits, rand::random());
+        room.look(|feed| feed.share_in(&self.0.pools));
         let (driven, upstream) = (Arc::clone(&room), self.0.upstream.clone());
-        self.0.tasks.spawn(async move { driven.drive(upstream).await });
+        let relay = Arc::downgrade(&self.0);
+        let reclaim = move || relay.upgrade().into_iter().for_each(|relay| Self(relay).reclaim_rings());
+        self.0.tasks.spawn(async move { driven.drive(upstream, reclaim).await });
         room
+    }
+
+    /// Where all rings together are near their bound, lets the longest unread shrink.
+    fn reclaim_rings(&self) {
+        if self.0.pools.rings.is_short() {
+            let all = || self.lock().rooms().cloned().collect::<Vec<_>>();
+            let rooms = || all().into_iter().map(|room| (room.look(|feed| feed.ring_read()), room)).collect();
+            let shrink = |room: Arc<Room>, excess| room.look(|feed| feed.shrink_ring(excess));
+            self.0.pools.rings.reclaim(rooms, shrink);
+        }
     }
 }
 
@@ -125,3 +146,6 @@ type Inboxes = HashMap<Id, Arc<inbox::Inbox>>;
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Instant};
 
 use parlour_feed::{
-    Audience, Budget, Cursor, Entry, Hint, Limits, LogRead, Read, ReaderId, ReaderKind, Step,
+    Audience, Budget, Cursor, Entry, Hint, Limits, LogRead, Pools, Read, ReaderId, ReaderKind, Step,
     follower::{Change, Counters},
 };
 use parlour_proto::v1 as proto;
@@ -44,6 +44,7 @@ pub struct Feed {
     live: Option<Live>,
     fold: Fold,
     limits: Limits,
+    pools: Pools,
     seed: u64,
     /// No stream says what happens here: until one does, the log is not asked.
     is_paused: bool,
@@ -52,7 +53,32 @@ pub struct Feed {
 impl Feed {
     /// Nothing is known of the room yet.
     pub fn new(room: Arc<str>, limits: Limits, names_limit: usize, seed: u64) -> Self {
-        Self { live: None, fold: Fold::new(room, names_limit), limits, seed, is_paused: false }
+        Self {
+            live: None,
+            fold: Fold::new(room, names_limit),
+            limits,
+            pools: Pools::default(),
+            seed,
+            is_paused: false,
+        }
+    }
+
+    /// Counts what it holds among what all rooms hold, from when it is followed.
+    pub fn share_in(&mut self, pools: &Pools) {
+        self.pools = pools.clone();
+    }
+
+    /// When a reader last took from its ring.
+    pub fn ring_read(&self) -> Option<Instant> {
+        self.live.as_ref()?.audience.ring_read()
+    }
+
+    /// Lets that many bytes of its ring go, or what there is: readers find them in the log.
+    pub fn shrink_ring(&mut self, bytes: usize) {
+        if let Some(live) = &mut self.live {
+            let held = live.audience.ring().bytes();
+            live.audience.shrink_ring(held.saturating_sub(bytes));
+        }
     }
 
     /// The stream that followed the room has ended.
@@ -69,7 +95,8 @@ impl Feed {
                 live.audience.head(start.position, now);
             }
             None => {
-                let audience = Audience::new(start.position, self.limits.clone(), self.seed);
+                let audience =
+                    Audience::new(start.position, self.limits.clone(), self.seed).within(&self.pools);
                 self.live = Some(Live { audience, info: start.info });
             }
         }

@@ -60,6 +60,11 @@ impl Lane {
         }
     }
 
+    /// All rooms that are followed.
+    pub fn rooms(&self) -> impl Iterator<Item = &Arc<Room>> {
+        self.rooms.all()
+    }
+
     /// A session opens. Answered by `Told::Opened`.
     pub fn open(&mut self, session: Id, open: proto::OpenSession, inbox: Arc<Inbox>) {
         self.inboxes.insert(session, inbox);

@@ -137,8 +137,9 @@ impl Room {
         self.end.cancel();
     }
 
-    /// Reads the log for the feed and keeps its times, until the room ends.
-    pub async fn drive(self: Arc<Self>, upstream: Upstream) {
+    /// Reads the log for the feed and keeps its times, until the room ends. `reclaim` is called after whatever may have
+    /// made the ring grow.
+    pub async fn drive(self: Arc<Self>, upstream: Upstream, reclaim: impl Fn()) {
         let mut reads = FuturesUnordered::new();
         let mut gaps = Gaps::new();
         loop {
@@ -149,6 +150,7 @@ impl Room {
                 gaps.count(feed.counters());
                 (wanted, feed.deadline())
             });
+            reclaim();
             reads.extend(wanted.into_iter().map(|read| self.read(upstream.clone(), read)));
             tokio::select! {
                 () = self.end.cancelled() => return,

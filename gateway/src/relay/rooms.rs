@@ -73,6 +73,11 @@ impl<R: Clone> Rooms<R> {
         self.rooms.get(room).map(|followed| &followed.room)
     }
 
+    /// All rooms that are followed.
+    pub fn all(&self) -> impl Iterator<Item = &R> {
+        self.rooms.values().map(|followed| &followed.room)
+    }
+
     /// A session asks to join a room; a room that nobody was in is made, and returned: it is to be followed.
     pub fn enter(&mut self, id: Id, room: &Arc<str>, make: impl FnOnce() -> R) -> Option<R> {
         self.of.entry(id).or_default().insert(Arc::clone(room));

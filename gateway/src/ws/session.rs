@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use metrics::Counter;
-use parlour_feed::Cursor;
+use parlour_feed::{Class, Cursor};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ use super::{
     socket::{Frame, Socket},
 };
 use crate::{
-    limits::Limits,
+    limits::{ANSWER_BYTES, Limits},
     metrics as names,
     relay::{self, Refusal, Relay, history},
 };
@@ -43,7 +43,7 @@ mod writer;
 pub use departure::Departure;
 use rate::Bucket;
 use seat::Seat;
-use writer::{Turn, Writer};
+use writer::{Queue, Turn, Writer};
 
 /// How many faulty frames in a row close a socket.
 const FAULTS: u32 = 10;
@@ -55,6 +55,8 @@ const PAGES: usize = 16;
 const JOINS: (f64, f64) = (20.0, 100.0);
 /// How many bytes of presence a session is sent in a second.
 const PRESENCE_BYTES: f64 = 4096.0;
+/// How long presence is put off while all sessions together hold nearly what they may.
+const PRESENCE_PAUSE: Duration = Duration::from_millis(500);
 /// How long the last frames may take to be written.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -155,7 +157,7 @@ pub struct Session<S> {
     asked: HashMap<u64, Asked>,
     held: Option<Held>,
     pages: FuturesUnordered<BoxFuture<'static, Done>>,
-    answers: VecDeque<Frame>,
+    answers: Queue,
     writer: Writer,
     faults: u32,
     posts: u64,
@@ -175,7 +177,7 @@ pub struct Session<S> {
 impl<S: Socket> Session<S> {
     /// A session on that socket.
     pub fn new(socket: S, relay: &Relay, terms: Terms) -> Self {
-        let now = Instant::now();
+        let (now, outboxes) = (Instant::now(), &relay.pools().outboxes);
         Self {
             socket,
             relay: relay.session(),
@@ -186,8 +188,8 @@ impl<S: Socket> Session<S> {
             asked: HashMap::new(),
             held: None,
             pages: FuturesUnordered::new(),
-            answers: VecDeque::new(),
-            writer: Writer::default(),
+            answers: Queue::new(outboxes),
+            writer: Writer::new(outboxes),
             faults: 0,
             posts: 0,
             joins: Bucket::new(JOINS.0, JOINS.1),
@@ -214,13 +216,15 @@ impl<S: Socket> Session<S> {
             ending.reason = proto::CloseReason::GoingAway;
             retry_after_ms = millis(returns.saturating_duration_since(now));
         }
-        let Self { relay, mut socket, mut writer, answers, .. } = self;
+        let Self { relay, mut socket, mut writer, mut answers, .. } = self;
         // The room service hears of it before the socket's last second, which may be slow.
         relay.close(ending.reason, retry_after_ms);
         drop(open);
         let Some(close) = ending.close else { return };
         if close != Close::SlowConsumer {
-            answers.into_iter().for_each(|frame| writer.put(frame));
+            while let Some(frame) = answers.pop_front() {
+                writer.put(frame);
+            }
             writer.finish(&mut socket, until).await;
         }
         socket.close(close).await;
@@ -253,7 +257,7 @@ impl<S: Socket> Session<S> {
                     Turn::Incoming(incoming) => self.incoming(incoming),
                 },
                 () = inbox.notified() => {}
-                Some(done) = self.pages.next() => self.done(done),
+                Some(done) = self.pages.next(), if !self.is_full() => self.done(done),
                 () = tokio::time::sleep_until(due) => self.tick(),
                 () = drain.cancelled(), if self.leaving.is_none() => self.go_away(),
             }
@@ -264,9 +268,23 @@ impl<S: Socket> Session<S> {
     fn reads(&self) -> bool {
         self.held.is_none()
             && self.opening.is_none()
-            && self.answers.len() < ANSWERS
+            && !self.is_full()
             && self.pages.len() < PAGES
             && (self.asked.len() < relay::requests::WAITING_PER_SESSION || !self.relay.relay().is_ready())
+    }
+
+    /// Whether so much waits to be written that nothing is to be added to it: too many answers here, or too much in all
+    /// sessions together and some of it here. A browser that takes what it is given is read on, whatever others do.
+    fn is_full(&self) -> bool {
+        let has_some = !self.answers.is_empty() || !self.writer.is_empty();
+        self.answers.len() >= ANSWERS
+            || self.answers.bytes() >= ANSWER_BYTES
+            || (has_some && !self.has_room_for(Class::Answer))
+    }
+
+    /// Whether all sessions together leave room for frames of that class.
+    fn has_room_for(&self, class: Class) -> bool {
+        class.has_room(&self.relay.relay().pools().outboxes)
     }
 
     /// When `tick` is to be called though nothing happens.
@@ -284,11 +302,16 @@ impl<S: Socket> Session<S> {
         }
         if self.seats.values().any(|seat| seat.is_owed_presence)
             && self.writer.is_empty()
-            && let Some(wait) = self.presence.wait()
+            && let Some(wait) = self.presence_wait()
         {
             due = due.min(Instant::now() + wait);
         }
         due
+    }
+
+    /// How long presence that is owed waits, if it must.
+    fn presence_wait(&mut self) -> Option<Duration> {
+        if self.has_room_for(Class::Presence) { self.presence.wait() } else { Some(PRESENCE_PAUSE) }
     }
 
     /// Does what is due.

@@ -182,3 +182,53 @@ async fn p3_heartbeats_carry_the_heads_that_moved() {
     ada.says(json!({"type": "ping", "id": "p"})).await;
     assert_eq!(ada.hears("pong").await["id"], "p");
 }
+
+#[tokio::test]
+async fn p8_p9_sessions_full_together_cost_typing_then_presence_and_no_answer_or_event() {
+    let house = House::open().await;
+    let sixteenth = house.pools.outboxes.bound() / 16;
+    let mut others = house.pools.outboxes.share(); // stands for those who take nothing
+    let (mut ada, _) = house.full("ada").await;
+    let (mut bob, _) = house.full("bob").await;
+    joins(&mut ada, "general").await;
+    joins(&mut bob, "general").await;
+    ada.hears("presence").await;
+    let is_told_of = |frame: &Value, name: &str| {
+        let named = |list: &Value| {
+            list.as_array().into_iter().flatten().any(|user| user["name"].as_str() == Some(name))
+        };
+        frame["type"] == "presence" && (named(&frame["joined"]) || named(&frame["users"]))
+    };
+
+    others.grow(14 * sixteenth);
+    bob.says(json!({"type": "typing", "room": "general", "typing": true})).await;
+    let (mut cleo, _) = house.full("cleo").await;
+    joins(&mut cleo, "general").await;
+    loop {
+        let frame = ada.next().await;
+        assert_ne!(frame["type"], "typing", "typing goes first");
+        if is_told_of(&frame, "cleo") {
+            break;
+        }
+    }
+
+    others.grow(sixteenth);
+    let (mut dan, _) = house.full("dan").await;
+    joins(&mut dan, "general").await;
+    for seq in 1..=20 {
+        others.grow(if seq == 10 { sixteenth } else { 0 });
+        sends(&mut ada, &format!("a{seq}")).await;
+        let (mut is_answered, mut has_heard) = (false, false);
+        while !(is_answered && has_heard) {
+            let frame = ada.next().await;
+            assert!(!is_told_of(&frame, "dan"), "then presence");
+            is_answered |= frame["type"] == "ack"; // never these
+            has_heard |= frame["type"] == "message" && frame["seq"] == seq;
+        }
+    }
+
+    drop(others);
+    while !is_told_of(&ada.next().await, "dan") {}
+    dan.says(json!({"type": "typing", "room": "general", "typing": true})).await;
+    ada.hears("typing").await;
+}

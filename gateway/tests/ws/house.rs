@@ -4,6 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use parlour_chassis::{settings::Source, tasks::Tasks, telemetry};
+use parlour_feed::Pools;
 use parlour_proto::v1::room_service_client::RoomServiceClient;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -25,6 +26,8 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 pub(crate) struct House {
     pub(crate) gateway: SocketAddr,
     pub(crate) room: SocketAddr,
+    /// What the gateway's rooms and sessions hold.
+    pub(crate) pools: Pools,
     vars: Vec<(OsString, OsString)>,
     room_readiness: Option<parlour_chassis::admin::Readiness>,
     room_stop: CancellationToken,
@@ -61,6 +64,7 @@ impl House {
         let mut house = Self {
             gateway: ([127, 0, 0, 1], 0).into(),
             room: ([127, 0, 0, 1], 0).into(),
+            pools: Pools::default(),
             vars,
             room_readiness: None,
             room_stop: CancellationToken::new(),
@@ -93,16 +97,16 @@ impl House {
     }
 
     async fn open_gateway(&mut self) {
-        self.gateway = self.start_gateway(self.gateway_stop.clone()).await;
+        (self.gateway, self.pools) = self.start_gateway(self.gateway_stop.clone()).await;
     }
 
     /// A second gateway to the same room service: where it is, and what stops it.
     pub(crate) async fn another_gateway(&self) -> (SocketAddr, CancellationToken) {
         let stop = CancellationToken::new();
-        (self.start_gateway(stop.clone()).await, stop)
+        (self.start_gateway(stop.clone()).await.0, stop)
     }
 
-    async fn start_gateway(&self, stop: CancellationToken) -> SocketAddr {
+    async fn start_gateway(&self, stop: CancellationToken) -> (SocketAddr, Pools) {
         let tables = [parlour_room::config::SETTINGS, parlour_gateway::config::SETTINGS];
         let mut source = self.source(&tables);
         let mut config = parlour_gateway::config::Config::read(&mut source);
@@ -110,9 +114,9 @@ impl House {
         config.admin_listen = None;
         config.room_urls = vec![format!("http://{}", self.room).parse().expect("a URL")];
         let app = parlour_gateway::app::App::build(config).await.expect("the gateway starts");
-        let address = app.addrs().gateway;
+        let started = (app.addrs().gateway, app.pools());
         self.tasks.spawn(app.run(stop));
-        address
+        started
     }
 
     fn source(&self, tables: &[&[parlour_chassis::settings::Setting]]) -> Source {

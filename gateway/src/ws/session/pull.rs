@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use parlour_feed::{Budget, Entry, Step};
+use parlour_feed::{Budget, Class, Entry, Step};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
 
@@ -21,6 +21,8 @@ use crate::relay::{
 
 /// What is taken from a room before the next has its turn.
 const BUDGET: Budget = Budget { events: 64, bytes: 64 * 1024 };
+/// The same where all sessions together hold what they may.
+const LEAST: Budget = Budget { events: 1, bytes: 0 };
 
 impl<S: Socket> Session<S> {
     /// Finds something to write, once everything before has been handed over.
@@ -45,6 +47,7 @@ impl<S: Socket> Session<S> {
 
     /// Takes what a room has for this session now.
     fn step(&mut self, name: &Arc<str>) {
+        let budget = if self.has_room_for(Class::Answer) { BUDGET } else { LEAST };
         let Some(seat) = self.seats.get_mut(name) else { return };
         if matches!(seat.state, State::Starting(_)) {
             return;
@@ -52,7 +55,7 @@ impl<S: Socket> Session<S> {
         let mut entries = Vec::new();
         let reader = seat.reader;
         let (step, is_live) = seat.room.look(|feed| {
-            let step = feed.step(reader, BUDGET, now(), &mut entries);
+            let step = feed.step(reader, budget, now(), &mut entries);
             (step, feed.is_live(reader))
         });
         match step {
@@ -126,10 +129,10 @@ impl<S: Socket> Session<S> {
     /// Tells what is owed of one room's presence, if anything is and the budget allows it.
     fn tell_presence(&mut self) -> bool {
         let is_owed = |seat: &Seat| seat.is_owed_presence && seat.is_live();
-        let Some((name, seat)) = self.seats.iter_mut().find(|(_, seat)| is_owed(seat)) else { return false };
-        if self.presence.wait().is_some() {
+        if self.presence_wait().is_some() {
             return false;
         }
+        let Some((name, seat)) = self.seats.iter_mut().find(|(_, seat)| is_owed(seat)) else { return false };
         let (mark, is_monitor) = (seat.mark, seat.is_monitor);
         let (frames, told) = seat.room.look(|feed| {
             let fold = feed.fold();
@@ -168,9 +171,9 @@ impl<S: Socket> Session<S> {
     }
 
     fn tell_typing(&mut self) {
-        let form = self.form();
+        let (form, has_room) = (self.form(), self.has_room_for(Class::Typing));
         while let Some(notice) = self.relay.inbox().next_typing() {
-            if !self.seats.get(notice.typing.room.as_str()).is_some_and(|seat| seat.is_live()) {
+            if !has_room || !self.seats.get(notice.typing.room.as_str()).is_some_and(|seat| seat.is_live()) {
                 continue;
             }
             let wire = notice.frames.get(form, || match form {

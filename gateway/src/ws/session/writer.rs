@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use parlour_feed::{Pool, Share};
 use tokio::time::Instant;
 
 use crate::ws::socket::{Frame, Gone, Incoming, Socket};
@@ -26,15 +27,55 @@ pub(super) enum Turn {
     Gone,
 }
 
-/// The frames on their way.
-#[derive(Debug, Default)]
-pub(super) struct Writer {
+/// Frames that wait, in order, counted among what all sessions hold.
+#[derive(Debug)]
+pub(super) struct Queue {
     frames: VecDeque<Frame>,
+    share: Share,
+}
+
+impl Queue {
+    pub(super) fn new(outboxes: &Pool) -> Self {
+        Self { frames: VecDeque::new(), share: outboxes.share() }
+    }
+
+    pub(super) fn push_back(&mut self, frame: Frame) {
+        self.share.grow(frame.len());
+        self.frames.push_back(frame);
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<Frame> {
+        let frame = self.frames.pop_front()?;
+        self.share.shrink(frame.len());
+        Some(frame)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.share.bytes()
+    }
+}
+
+/// The frames on their way.
+#[derive(Debug)]
+pub(super) struct Writer {
+    frames: Queue,
     is_unflushed: bool,
     blocked_since: Option<Instant>,
 }
 
 impl Writer {
+    pub(super) fn new(outboxes: &Pool) -> Self {
+        Self { frames: Queue::new(outboxes), is_unflushed: false, blocked_since: None }
+    }
+
     /// Puts a frame behind the others.
     pub(super) fn put(&mut self, frame: Frame) {
         self.frames.push_back(frame);
@@ -89,7 +130,7 @@ impl Writer {
     /// Hands frames over; true once all are, then false once they are on their way.
     fn poll_write(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> Poll<Result<bool, Gone>> {
         let mut has_written = false;
-        while let Some(frame) = self.frames.front() {
+        while let Some(frame) = self.frames.frames.front() {
             match socket.poll_push(cx, frame) {
                 Poll::Ready(taken) => {
                     has_written |= taken? > 0;
