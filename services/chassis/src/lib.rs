@@ -1,10 +1,12 @@
 //! What every process of Parlour has.
 //!
-//! Owns signals, telemetry, tasks, the admin port and backoff. Promises that whoever starts a task can wait for its end.
-//! Never knows anything about chat.
+//! Owns signals, telemetry, tasks, the admin port, backoff, and rates with the addresses they are counted by.
+//! Promises that whoever starts a task can wait for its end. Never knows anything about chat.
 
+pub mod address;
 pub mod admin;
 pub mod backoff;
+pub mod rates;
 pub mod settings;
 pub mod signals;
 pub mod tasks;

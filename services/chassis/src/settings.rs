@@ -16,7 +16,7 @@ mod parse;
 mod secret;
 mod setting;
 
-pub use parse::{address, list, seconds, whole};
+pub use parse::{address, list, per_second, seconds, whole};
 pub use secret::Secret;
 pub use setting::Setting;
 

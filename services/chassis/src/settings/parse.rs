@@ -32,6 +32,17 @@ pub fn seconds(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<Duration, 
     }
 }
 
+/// Reads how many a second; 0 is no limit.
+///
+/// # Errors
+/// It is not a number, or too large.
+pub fn per_second(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.0..=1_000_000.0).contains(&rate) => Ok(rate),
+        _ => Err("expected a number from 0 to 1000000".to_owned()),
+    }
+}
+
 /// Returns a reader of values separated by commas; blanks around them and empty ones do not count.
 pub fn list<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(&str) -> Result<Vec<T>, String> {
     move |text| text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(&parse).collect()
