@@ -6,7 +6,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use parlour_chassis::{admin, tasks::Tasks, telemetry};
+use parlour_chassis::{address::Proxies, admin, tasks::Tasks, telemetry};
 use parlour_feed::Pools;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use crate::{
     metrics,
     readiness::Readiness,
     rooms::Rooms,
-    rpc::{self, Service},
+    rpc::{self, Door, Service},
     store::{AnyStore, Options, Store},
 };
 
@@ -79,8 +79,9 @@ impl App {
         let rooms = Rooms::build(Arc::clone(&store), config.settings, &tasks, &writers);
         let pools = rooms.hub().pools().clone();
         let credential = ServiceCredential::new(config.service_token.as_ref().map(|token| token.expose()));
+        let door = Door::new(credential, Proxies::new(config.trusted_proxies));
         let health = HealthReporter::new();
-        let routes = rpc::routes(Service::new(rooms, auth, credential, &tasks), health.clone());
+        let routes = rpc::routes(Service::new(rooms, auth, door, &tasks), health.clone());
         let readiness = Readiness::new(tasks.drain().clone());
         Ok(Self { grpc, admin, routes, store, health, readiness, pools, tasks, writers, drain: config.drain })
     }

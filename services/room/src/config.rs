@@ -6,7 +6,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use parlour_chassis::{
-    settings::{Mistakes, Secret, Source, address, list, seconds, whole},
+    address::Network,
+    settings::{Mistakes, Secret, Source, address, list, per_second, seconds, whole},
     telemetry::{self, LogFormat},
 };
 
@@ -38,6 +39,8 @@ pub struct Config {
     pub guest_key: Option<Secret>,
     /// What lets a gateway call Relay.
     pub service_token: Option<Secret>,
+    /// Proxies that are believed about who calls through them.
+    pub trusted_proxies: Vec<Network>,
     /// How long a drain may take.
     pub drain: Duration,
     /// What is logged.
@@ -79,6 +82,7 @@ impl Config {
             guests_allowed: source.required("GUESTS", guests),
             guest_key: source.optional("GUEST_KEY", guest_key),
             service_token: source.optional("SERVICE_TOKEN", service_token),
+            trusted_proxies: source.optional("TRUSTED_PROXIES", list(Network::parse)).unwrap_or_default(),
             drain: source.required("DRAIN_SECONDS", seconds(0.0..=3600.0)),
             log: source.required("LOG", telemetry::parse_filter),
             log_format: source.optional("LOG_FORMAT", str::parse).unwrap_or_else(LogFormat::detect),
@@ -122,7 +126,7 @@ fn read_settings(source: &mut Source) -> Settings {
         content_chars: source.required("CONTENT_CHARS", whole(1..=100_000)),
         frame_bytes: source.required("FRAME_BYTES", whole(1_024..=16 * 1024 * 1024)),
         session_rooms: source.required("SESSION_ROOMS", whole(1..=10_000)),
-        send_rate: source.required("SEND_RATE", rate),
+        send_rate: source.required("SEND_RATE", per_second),
         send_burst: source.required("SEND_BURST", whole(1..=100_000)),
         request: source.required("REQUEST_SECONDS", seconds(0.05..=300.0)),
         replay_events: source.required("REPLAY_EVENTS", whole(1..=1_000_000)),
@@ -174,13 +178,6 @@ fn service_token(text: &str) -> Result<Secret, String> {
         Ok(Secret::new(text))
     } else {
         Err("expected printable ASCII characters without blanks".to_owned())
-    }
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(rate) if (0.0..=1_000_000.0).contains(&rate) => Ok(rate),
-        _ => Err("expected a number from 0 to 1000000".to_owned()),
     }
 }
 

@@ -32,6 +32,10 @@ pub fn describe() {
         "parlour_room_unknown_frames_total",
         "Frames of a kind that is not known here, by stream: relay, chat."
     );
+    describe_counter!(
+        "parlour_room_address_refusals_total",
+        "Requests refused because of all that came from their address, by what: send, room, stream."
+    );
     describe_histogram!(
         "parlour_room_append_duration_seconds",
         Unit::Seconds,
@@ -59,6 +63,9 @@ fn begin() {
     }
     for outcome in ["healed_by_link", "healed_by_log", "dissolved", "jumped"] {
         let _ = counter!("parlour_room_gaps_total", "outcome" => outcome);
+    }
+    for what in ["send", "room", "stream"] {
+        let _ = counter!("parlour_room_address_refusals_total", "what" => what);
     }
     let _ = histogram!("parlour_room_append_duration_seconds");
     let _ = histogram!("parlour_room_fanout_duration_seconds");

@@ -11,7 +11,7 @@ pub mod settings;
 
 use std::{future::Future, sync::Arc};
 
-use parlour_chassis::tasks::Tasks;
+use parlour_chassis::{address::Address, tasks::Tasks};
 
 pub use self::{
     rates::RateKey,
@@ -103,9 +103,7 @@ impl Rooms {
         let writer = Writer::spawn(&store, &Arc::new(hub.clone()), writers);
         tasks.spawn(crate::metrics::watch(hub.pools().clone(), tasks.drain().clone()));
         let rates = rates::Rates::new(&settings);
-        let inner = Arc::new(Inner { store, hub, settings, writer, rates });
-        tasks.spawn(rates::sweep(Arc::downgrade(&inner), tasks.drain().clone()));
-        Self(inner)
+        Self(Arc::new(Inner { store, hub, settings, writer, rates }))
     }
 
     /// The live rooms.
@@ -118,18 +116,42 @@ impl Rooms {
         &self.0.settings
     }
 
-    /// Makes a room. A repeat by the same user with the same name and key returns the room.
+    /// Counts a stream that somebody opens.
     ///
     /// # Errors
-    /// `ROOM_EXISTS`, `INVALID_FIELD`, `UNAVAILABLE`.
-    pub async fn create(&self, room: NewRoom) -> Result<Room, Error> {
+    /// `RATE_LIMITED`.
+    pub fn check_stream(&self, from: Option<Address>) -> Result<(), Error> {
+        self.0.rates.check_stream(from)
+    }
+
+    /// Makes a room. A repeat by the same user with the same name and key returns the room, also where its rate would
+    /// have it refused (P5).
+    ///
+    /// # Errors
+    /// `ROOM_EXISTS`, `INVALID_FIELD`, `RATE_LIMITED`, `UNAVAILABLE`.
+    pub async fn create(&self, room: NewRoom, from: Option<Address>) -> Result<Room, Error> {
         check_title(&room.title)?;
         check_topic(&room.topic)?;
+        let rate = RateKey::User(room.created_by.clone());
+        if let Err(refused) = self.0.rates.check_room(&rate, from) {
+            return self.made_before(&room, &rate, from).await?.ok_or(refused);
+        }
         let (made, is_new) = self.bounded(self.0.store.create_room(&room)).await?;
-        let is_repeat = !room.request_key.is_empty()
-            && made.created_by == room.created_by
-            && made.request_key == room.request_key;
-        if is_new || is_repeat { Ok(made) } else { Err(Error::RoomExists) }
+        if is_new || is_repeat(&room, &made) { Ok(made) } else { Err(Error::RoomExists) }
+    }
+
+    /// The room that this is a repeat of, if it is one and there is leave to look it up.
+    async fn made_before(
+        &self,
+        room: &NewRoom,
+        rate: &RateKey,
+        from: Option<Address>,
+    ) -> Result<Option<Room>, Error> {
+        if room.request_key.is_empty() || self.0.rates.check_lookup(rate, from).is_err() {
+            return Ok(None);
+        }
+        let known = self.bounded(self.0.store.room_by_name(&room.name)).await?;
+        Ok(known.filter(|made| is_repeat(room, made)))
     }
 
     /// Returns a room, archived ones too.
@@ -167,6 +189,7 @@ impl Rooms {
         actor: User,
         key: RequestKey,
         change: Change,
+        from: Option<Address>,
     ) -> Result<Room, Error> {
         change.title.as_deref().map_or(Ok(()), check_title)?;
         change.topic.as_deref().map_or(Ok(()), check_topic)?;
@@ -179,30 +202,43 @@ impl Rooms {
             topic: change.topic.unwrap_or(now.topic),
             archived: now.archived,
         };
-        self.change(now.id, actor, key, body).await
+        self.change(now.id, actor, key, body, from).await
     }
 
     /// Archives a room; archiving an archived room does nothing.
     ///
     /// # Errors
     /// `ROOM_NOT_FOUND`, `RATE_LIMITED`, `UNAVAILABLE`.
-    pub async fn archive(&self, room: &RoomRef, actor: User, key: RequestKey) -> Result<Room, Error> {
+    pub async fn archive(
+        &self,
+        room: &RoomRef,
+        actor: User,
+        key: RequestKey,
+        from: Option<Address>,
+    ) -> Result<Room, Error> {
         let now = self.get(room).await?;
         if now.archived {
             return Ok(now);
         }
         let id = now.id.clone();
         let body = Body::RoomChanged { title: now.title, topic: now.topic, archived: true };
-        match self.change(now.id, actor, key, body).await {
+        match self.change(now.id, actor, key, body, from).await {
             Err(Error::RoomArchived) => self.get(&RoomRef::Id(id)).await, // somebody else was quicker
             done => done,
         }
     }
 
-    async fn change(&self, room: RoomId, actor: User, key: RequestKey, body: Body) -> Result<Room, Error> {
+    async fn change(
+        &self,
+        room: RoomId,
+        actor: User,
+        key: RequestKey,
+        body: Body,
+        from: Option<Address>,
+    ) -> Result<Room, Error> {
         let rate = RateKey::User(actor.id.clone());
-        if let Err(refused) = self.0.rates.check_send(&rate) {
-            self.first_answer(&room, &actor.id, &key, &rate).await?.ok_or(refused)?;
+        if let Err(refused) = self.0.rates.check_send(&rate, from) {
+            self.first_answer(&room, &actor.id, &key, &rate, from).await?.ok_or(refused)?;
         } else {
             let draft = Draft { room: room.clone(), actor, key, key_is_clients: false, body };
             self.append(draft).await?;
@@ -242,4 +278,11 @@ impl Rooms {
             Err(_) => Err(Error::TimedOut),
         }
     }
+}
+
+/// Whether what was made is what this asks for again.
+fn is_repeat(asked: &NewRoom, made: &Room) -> bool {
+    !asked.request_key.is_empty()
+        && made.created_by == asked.created_by
+        && made.request_key == asked.request_key
 }

@@ -24,6 +24,7 @@ use tonic_health::pb::{FILE_DESCRIPTOR_SET as HEALTH_DESCRIPTOR_SET, health_serv
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_types::pb::FILE_DESCRIPTOR_SET as DETAILS_DESCRIPTOR_SET;
 
+pub use caller::Door;
 pub use room_service::Service;
 
 /// The largest message of a caller, in bytes: a Relay's largest frame is a roster.

@@ -24,12 +24,22 @@ pub const SETTINGS: &[Setting] = &[
     .secret(),
     Setting::new("SERVICE_TOKEN", "TEXT", "What lets a gateway call Relay; needed off loopback").secret(),
     Setting::new(
+        "TRUSTED_PROXIES",
+        "NETWORKS",
+        "Proxies whose X-Forwarded-For is believed, such as 10.0.0.7 or fd00::/8, separated by commas",
+    ),
+    Setting::new(
         "SEND_RATE",
         "MESSAGES/SECOND",
-        "How many messages a second one user may send; 0 for no limit",
+        "How many messages a second one user may send, an address 20 times as many; 0 for no limit",
     )
     .or("10"),
-    Setting::new("SEND_BURST", "MESSAGES", "How many messages one user may send at once").or("20"),
+    Setting::new(
+        "SEND_BURST",
+        "MESSAGES",
+        "How many messages one user may send at once, an address 20 times as many",
+    )
+    .or("20"),
     Setting::new("DRAIN_SECONDS", "SECONDS", "How long sessions may take to leave after SIGTERM").or("20"),
     Setting::new("LOG", "FILTER", "What is logged, such as info or info,parlour_room=debug").or("info"),
     Setting::new(

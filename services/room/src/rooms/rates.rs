@@ -1,30 +1,24 @@
 //! Rates.
 //!
-//! Owns how fast one user, or one plain session, may send, and how often a refused send may be looked up as a repeat.
-//! Promises memory only for who sent lately. Never decides who someone is.
+//! Owns how fast one user, one plain session and one address may send, make rooms and open streams, and how often a
+//! refused request may be looked up as a repeat. Promises memory only for who came lately. Never decides who someone is.
 
-use std::{
-    num::NonZeroU32,
-    sync::Weak,
-    time::{Duration, Instant},
+use std::time::{Duration, Instant};
+
+use metrics::counter;
+use parlour_chassis::{
+    address::{Address, CONNECTIONS, PEOPLE},
+    rates::{Buckets, Rate},
 };
 
-use governor::{
-    DefaultKeyedRateLimiter, Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-};
-use tokio_util::sync::CancellationToken;
-
-use super::{Inner, Settings};
+use super::Settings;
 use crate::{
     domain::ids::{SessionId, UserId},
     error::Error,
 };
 
-/// Look-ups of possible repeats a second, and at once, for one whose bucket is empty.
-const LOOKUPS_PER_SECOND: u32 = 20;
-/// How often what is no longer needed is dropped.
-const SWEEP: Duration = Duration::from_secs(30);
+/// Look-ups of possible repeats, for one whose bucket is empty: 20 a second.
+const LOOKUPS: Rate = Rate::every(Duration::from_millis(50), 20);
 
 /// Whose rate it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,58 +29,71 @@ pub enum RateKey {
     Session(SessionId),
 }
 
-/// The buckets.
+/// The buckets. An address, where there is one, pays beside the user or session: who comes without credentials is
+/// somebody new each time. Gateways give none, since they have counted already.
 #[derive(Debug)]
 pub(super) struct Rates {
-    sends: Option<DefaultKeyedRateLimiter<RateKey>>,
-    lookups: DefaultKeyedRateLimiter<RateKey>,
-    clock: DefaultClock,
+    sends: Option<Buckets<RateKey>>,
+    lookups: Buckets<RateKey>,
+    addresses: Addresses,
+}
+
+/// What one address may do, all its users together.
+#[derive(Debug)]
+struct Addresses {
+    sends: Option<Buckets<Address>>,
+    rooms: Option<Buckets<Address>>,
+    lookups: Buckets<Address>,
+    streams: Buckets<Address>,
 }
 
 impl Rates {
     pub(super) fn new(settings: &Settings) -> Self {
-        let burst = NonZeroU32::new(settings.send_burst.max(1)).expect("at least one");
-        let period = (settings.send_rate > 0.0).then(|| Duration::from_secs_f64(1.0 / settings.send_rate));
-        let quota = period.and_then(Quota::with_period).map(|quota| quota.allow_burst(burst));
-        let lookups = Quota::per_second(NonZeroU32::new(LOOKUPS_PER_SECOND).expect("a positive constant"));
+        let (send, now) = (Rate::per_second(settings.send_rate, settings.send_burst), Instant::now());
         Self {
-            sends: quota.map(RateLimiter::keyed),
-            lookups: RateLimiter::keyed(lookups),
-            clock: DefaultClock::default(),
+            sends: send.map(|rate| Buckets::new(rate, now)),
+            lookups: Buckets::new(LOOKUPS, now),
+            addresses: Addresses {
+                sends: send.map(|rate| Buckets::new(rate.of_many(PEOPLE), now)),
+                rooms: send.map(|rate| Buckets::new(rate, now)),
+                lookups: Buckets::new(LOOKUPS.of_many(PEOPLE), now),
+                streams: Buckets::new(CONNECTIONS, now),
+            },
         }
     }
 
-    /// Takes one send from the bucket.
-    pub(super) fn check_send(&self, key: &RateKey) -> Result<(), Error> {
-        self.sends.as_ref().map_or(Ok(()), |sends| self.check(sends, key))
+    /// Takes one send. Who sends too fast pays first, so that their neighbours do not.
+    pub(super) fn check_send(&self, who: &RateKey, from: Option<Address>) -> Result<(), Error> {
+        check(self.sends.as_ref(), Some(who))?;
+        check(self.addresses.sends.as_ref(), from.as_ref()).inspect_err(|_| count("send"))
+    }
+
+    /// Takes one making of a room, which is a send too.
+    pub(super) fn check_room(&self, who: &RateKey, from: Option<Address>) -> Result<(), Error> {
+        self.check_send(who, from)?;
+        check(self.addresses.rooms.as_ref(), from.as_ref()).inspect_err(|_| count("room"))
+    }
+
+    /// Takes one opening of a stream.
+    pub(super) fn check_stream(&self, from: Option<Address>) -> Result<(), Error> {
+        check(Some(&self.addresses.streams), from.as_ref()).inspect_err(|_| count("stream"))
     }
 
     /// Takes one look-up of a possible repeat.
-    pub(super) fn check_lookup(&self, key: &RateKey) -> Result<(), Error> {
-        self.check(&self.lookups, key)
-    }
-
-    fn check(&self, buckets: &DefaultKeyedRateLimiter<RateKey>, key: &RateKey) -> Result<(), Error> {
-        buckets.check_key(key).map_err(|not_until| Error::RateLimited {
-            retry_after: not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1)),
-        })
-    }
-
-    fn sweep(&self) {
-        for buckets in self.sends.iter().chain([&self.lookups]) {
-            buckets.retain_recent();
-            buckets.shrink_to_fit();
-        }
+    pub(super) fn check_lookup(&self, who: &RateKey, from: Option<Address>) -> Result<(), Error> {
+        check(Some(&self.lookups), Some(who))?;
+        check(Some(&self.addresses.lookups), from.as_ref())
     }
 }
 
-/// Drops, every so often, the buckets that are full again; until the drain, or the service is gone.
-pub(super) async fn sweep(rooms: Weak<Inner>, drain: CancellationToken) {
-    let mut next = tokio::time::Instant::from_std(Instant::now());
-    loop {
-        next += SWEEP;
-        let slept = drain.run_until_cancelled(tokio::time::sleep_until(next)).await;
-        let (Some(()), Some(inner)) = (slept, rooms.upgrade()) else { break };
-        inner.rates.sweep();
-    }
+fn check<K: Eq + std::hash::Hash + Clone>(
+    buckets: Option<&Buckets<K>>,
+    key: Option<&K>,
+) -> Result<(), Error> {
+    let (Some(buckets), Some(key)) = (buckets, key) else { return Ok(()) };
+    buckets.take(key, Instant::now()).map_err(|retry_after| Error::RateLimited { retry_after })
+}
+
+fn count(what: &'static str) {
+    counter!("parlour_room_address_refusals_total", "what" => what).increment(1);
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use parlour_chassis::address::Address;
 use parlour_feed::cursor::Seq;
 
 use super::{Place, RateKey, RoomRef, Rooms};
@@ -35,6 +36,8 @@ pub struct Send {
     pub reply_to: Option<Seq>,
     /// Whose rate it counts to.
     pub rate: RateKey,
+    /// The address whose rate it counts to as well.
+    pub from: Option<Address>,
 }
 
 /// A message sent.
@@ -57,7 +60,8 @@ impl Rooms {
         let sent = match self.check(&place.id, &send).await {
             Ok(()) => self.append(send.into_draft(place.id.clone())).await?,
             Err(refused) => {
-                self.first_answer(&place.id, &send.actor.id, &send.key, &send.rate).await?.ok_or(refused)?
+                let known = self.first_answer(&place.id, &send.actor.id, &send.key, &send.rate, send.from);
+                known.await?.ok_or(refused)?
             }
         };
         Ok((place, sent))
@@ -65,7 +69,7 @@ impl Rooms {
 
     async fn check(&self, room: &RoomId, send: &Send) -> Result<(), Error> {
         check_content(&send.content, self.0.settings.content_chars)?;
-        self.0.rates.check_send(&send.rate)?;
+        self.0.rates.check_send(&send.rate, send.from)?;
         let Some(seq) = send.reply_to else { return Ok(()) };
         let answered = self.bounded(self.0.store.event(room, seq)).await?;
         answered.and_then(|event| event.message()).map(drop).ok_or(Error::MessageNotFound)
@@ -78,8 +82,9 @@ impl Rooms {
         user: &UserId,
         key: &RequestKey,
         rate: &RateKey,
+        from: Option<Address>,
     ) -> Result<Option<Sent>, Error> {
-        if self.0.rates.check_lookup(rate).is_err() {
+        if self.0.rates.check_lookup(rate, from).is_err() {
             return Ok(None);
         }
         let known = self.bounded(self.0.store.event_by_key(room, user, key)).await?;

@@ -1,12 +1,14 @@
-//! Who makes an unary call.
+//! Who calls.
 //!
-//! Owns how metadata becomes a user. Promises that a call without credentials is the guest of its request key, so that
-//! its repeat is the same guest. Never decides what a user may do.
+//! Owns how metadata becomes a user, whether it is a gateway that calls, and whose address' rates a call counts to.
+//! Promises that a unary call without credentials is the guest of its request key, so that its repeat is the same guest.
+//! Never decides what a user may do.
 
-use tonic::metadata::MetadataMap;
+use parlour_chassis::address::{Address, Proxies};
+use tonic::{Request, metadata::MetadataMap};
 
 use crate::{
-    auth::Auth,
+    auth::{Auth, ServiceCredential},
     domain::{
         ids::UserId,
         message::{DisplayName, RequestKey, User},
@@ -18,6 +20,35 @@ use crate::{
 const GUEST_TOKEN: &str = "x-parlour-guest-token";
 /// Metadata that holds a guest's display name, in ASCII.
 const NAME: &str = "x-parlour-name";
+
+/// Tells gateways from everybody else.
+pub struct Door {
+    credential: ServiceCredential,
+    proxies: Proxies,
+}
+
+impl Door {
+    /// Gateways carry this credential; of the rest, these proxies are believed about who calls through them.
+    pub fn new(credential: ServiceCredential, proxies: Proxies) -> Self {
+        Self { credential, proxies }
+    }
+
+    /// Lets only gateways in.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`.
+    pub(super) fn admit_gateway(&self, metadata: &MetadataMap) -> Result<(), Error> {
+        self.credential.check(text(metadata, "authorization"))
+    }
+
+    /// The address whose rates a call counts to: none for a gateway, which has counted already, nor for this machine.
+    pub(super) fn address<T>(&self, request: &Request<T>) -> Option<Address> {
+        if self.admit_gateway(request.metadata()).is_ok() {
+            return None;
+        }
+        self.proxies.client(request.remote_addr()?, request.metadata().as_ref())
+    }
+}
 
 /// The user who calls: the guest of their token, or of `key`. `name` is the request's own display name.
 ///

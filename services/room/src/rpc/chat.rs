@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Instant};
 
 use futures_util::StreamExt;
 use metrics::counter;
-use parlour_chassis::tasks::Tasks;
+use parlour_chassis::{address::Address, tasks::Tasks};
 use parlour_proto::v1;
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
@@ -63,14 +63,19 @@ impl Chats {
     /// Serves a session. Returns at once: the hello happens inside the stream.
     ///
     /// # Errors
-    /// `UNAVAILABLE` while the service drains.
-    pub fn open(&self, requests: Streaming<v1::ChatRequest>) -> Result<Responses, Error> {
+    /// `UNAVAILABLE` while the service drains; `RATE_LIMITED` where too many are opened from that address.
+    pub fn open(
+        &self,
+        requests: Streaming<v1::ChatRequest>,
+        from: Option<Address>,
+    ) -> Result<Responses, Error> {
         let drain = self.tasks.drain().clone();
         if drain.is_cancelled() {
             return Err(Error::Busy);
         }
+        self.rooms.check_stream(from)?;
         let (out, responses) = stream::outgoing();
-        let session = Session::new(self.rooms.clone(), Arc::clone(&self.auth));
+        let session = Session::new(self.rooms.clone(), Arc::clone(&self.auth), from);
         let now = Instant::now();
         let chat = Chat {
             session,

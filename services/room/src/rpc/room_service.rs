@@ -10,9 +10,12 @@ use parlour_feed::cursor::Cursor;
 use parlour_proto::v1::{self, room_service_server::RoomService};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{caller, chat, convert, page_token, relay, status};
+use super::{
+    caller::{self, Door},
+    chat, convert, page_token, relay, status,
+};
 use crate::{
-    auth::{Auth, ServiceCredential},
+    auth::Auth,
     domain::{
         Invalid,
         room::{NewRoom, Room, RoomName, Visibility},
@@ -26,17 +29,17 @@ use crate::{
 pub struct Service {
     rooms: Rooms,
     auth: Arc<Auth>,
-    credential: ServiceCredential,
+    door: Door,
     chats: chat::Chats,
     relays: relay::Relays,
 }
 
 impl Service {
     /// Makes it over the verbs; its streams are tasks of `tasks`, whose drain ends them.
-    pub fn new(rooms: Rooms, auth: Arc<Auth>, credential: ServiceCredential, tasks: &Tasks) -> Self {
+    pub fn new(rooms: Rooms, auth: Arc<Auth>, door: Door, tasks: &Tasks) -> Self {
         let relays = relay::Relays::new(rooms.clone(), Arc::clone(&auth), tasks.clone());
         let chats = chat::Chats::new(rooms.clone(), Arc::clone(&auth), tasks.clone());
-        Self { rooms, auth, credential, chats, relays }
+        Self { rooms, auth, door, chats, relays }
     }
 
     fn shown(&self, room: &Room) -> v1::Room {
@@ -108,20 +111,21 @@ impl RoomService for Service {
     type ChatStream = chat::Responses;
 
     async fn chat(&self, request: Request<Streaming<v1::ChatRequest>>) -> Answer<Self::ChatStream> {
-        answer(self.chats.open(request.into_inner()))
+        let from = self.door.address(&request);
+        answer(self.chats.open(request.into_inner(), from))
     }
 
     type RelayStream = relay::Responses;
 
     async fn relay(&self, request: Request<Streaming<v1::RelayRequest>>) -> Answer<Self::RelayStream> {
-        let authorization = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        let checked = self.credential.check(authorization);
-        answer(checked.and_then(|()| self.relays.open(request.into_inner())))
+        let admitted = self.door.admit_gateway(request.metadata());
+        answer(admitted.and_then(|()| self.relays.open(request.into_inner())))
     }
 }
 
 impl Service {
     async fn create(&self, request: Request<v1::CreateRoomRequest>) -> Result<v1::CreateRoomResponse, Error> {
+        let from = self.door.address(&request);
         let (metadata, _, asked) = request.into_parts();
         let (key, is_given) = caller::key(&asked.request_id, "request_id")?;
         let caller = caller::guest(&self.auth, &metadata, &key, "")?;
@@ -137,7 +141,7 @@ impl Service {
             created_by: caller.id,
             request_key: if is_given { key.as_str().to_owned() } else { String::new() },
         };
-        let room = self.rooms.create(room).await?;
+        let room = self.rooms.create(room, from).await?;
         Ok(v1::CreateRoomResponse { room: Some(self.shown(&room)) })
     }
 
@@ -160,12 +164,13 @@ impl Service {
     }
 
     async fn update(&self, request: Request<v1::UpdateRoomRequest>) -> Result<v1::UpdateRoomResponse, Error> {
+        let from = self.door.address(&request);
         let (metadata, _, asked) = request.into_parts();
         let room = RoomRef::parse(&asked.room)?;
         let (key, _) = caller::key(&asked.request_id, "request_id")?;
         let caller = caller::guest(&self.auth, &metadata, &key, "")?;
         let change = Change { title: asked.title, topic: asked.topic };
-        let room = self.rooms.update(&room, caller, key, change).await?;
+        let room = self.rooms.update(&room, caller, key, change, from).await?;
         Ok(v1::UpdateRoomResponse { room: Some(self.shown(&room)) })
     }
 
@@ -173,21 +178,24 @@ impl Service {
         &self,
         request: Request<v1::ArchiveRoomRequest>,
     ) -> Result<v1::ArchiveRoomResponse, Error> {
+        let from = self.door.address(&request);
         let (metadata, _, asked) = request.into_parts();
         let room = RoomRef::parse(&asked.room)?;
         let (key, _) = caller::key(&asked.request_id, "request_id")?;
         let caller = caller::guest(&self.auth, &metadata, &key, "")?;
-        let room = self.rooms.archive(&room, caller, key).await?;
+        let room = self.rooms.archive(&room, caller, key, from).await?;
         Ok(v1::ArchiveRoomResponse { room: Some(self.shown(&room)) })
     }
 
     async fn send(&self, request: Request<v1::SendMessageRequest>) -> Result<v1::SendMessageResponse, Error> {
+        let from = self.door.address(&request);
         let (metadata, _, asked) = request.into_parts();
         let (key, key_is_clients) = caller::key(&asked.client_message_id, "client_message_id")?;
         let actor = caller::guest(&self.auth, &metadata, &key, &asked.name)?;
         let send = Send {
             room: RoomRef::parse(&asked.room)?,
             rate: RateKey::User(actor.id.clone()),
+            from,
             actor,
             key,
             key_is_clients,

@@ -41,6 +41,11 @@ impl House {
 
     /// Opens one with other settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::configured(|config| change(&mut config.settings)).await
+    }
+
+    /// Opens one with another configuration.
+    pub async fn configured(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = Config {
             listen: "127.0.0.1:0".parse().expect("an address"),
@@ -49,7 +54,7 @@ impl House {
         };
         let path = folder.path().join("parlour.db");
         config.store = Secret::new(format!("sqlite:{}", path.display()));
-        change(&mut config.settings);
+        change(&mut config);
         let app = App::build(config).await.expect("it builds");
         let url = format!("http://{}", app.addrs().expect("bound").grpc);
         let pools = app.pools();

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parlour_chassis::rates::Rate;
 use parlour_feed::{Cursor, ReaderId, ReaderKind, ResyncReason, Verdict};
 use parlour_proto::v1::{self, chat_response::Frame as Down};
 
@@ -32,33 +33,8 @@ use crate::{
     store::Span,
 };
 
-/// Joins of one session at once, and a second.
-const BURST: u32 = 100;
-const PER_SECOND: u32 = 20;
-
-/// How fast a session joins.
-pub(super) struct Pace {
-    /// When all of the burst is there again.
-    full_at: Instant,
-}
-
-impl Pace {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { full_at: now }
-    }
-
-    fn take(&mut self, now: Instant) -> Result<(), Error> {
-        let (one, burst) = (Duration::from_secs(1) / PER_SECOND, Duration::from_secs(1) * BURST / PER_SECOND);
-        let full_at = self.full_at.max(now) + one;
-        match full_at.checked_duration_since(now + burst) {
-            Some(wait) if !wait.is_zero() => Err(Error::RateLimited { retry_after: wait }),
-            _ => {
-                self.full_at = full_at;
-                Ok(())
-            }
-        }
-    }
-}
+/// Joins of one session.
+pub(super) const JOINS: Rate = Rate::every(Duration::from_millis(50), 100);
 
 /// A join under way.
 #[derive(Clone, Debug)]
@@ -87,7 +63,7 @@ pub(super) struct Past {
 impl Session {
     /// Reads a join.
     pub(super) fn joining(&mut self, id: String, join: v1::Join) -> Result<Joining, Error> {
-        self.joins.take(Instant::now())?;
+        self.joins.take(Instant::now()).map_err(|retry_after| Error::RateLimited { retry_after })?;
         let history = join.history.map_or(PAGE_DEFAULT, |history| (history as usize).min(PAGE_LIMIT));
         Ok(Joining {
             id,
@@ -323,22 +299,4 @@ fn read_cursor(text: &str) -> Result<Option<Cursor>, Error> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| Error::InvalidCursor("cursor"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn p8_joins_have_a_pace_and_say_how_long_to_wait() {
-        let now = Instant::now();
-        let mut pace = Pace::new(now);
-        for _ in 0..BURST {
-            assert!(pace.take(now).is_ok());
-        }
-        let Err(Error::RateLimited { retry_after }) = pace.take(now) else { panic!("refused") };
-        assert_eq!(retry_after, Duration::from_millis(50));
-        assert!(pace.take(now + retry_after).is_ok());
-        assert!(pace.take(now + retry_after).is_err());
-    }
 }

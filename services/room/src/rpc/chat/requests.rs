@@ -172,6 +172,7 @@ impl Session {
         Ok(Send {
             room: RoomRef::Name(slot.place.name.clone()),
             rate: RateKey::User(actor.id.clone()),
+            from: self.from,
             actor,
             key: request_key,
             key_is_clients,

@@ -12,6 +12,7 @@ use std::{
 
 use futures_util::{future::BoxFuture, stream::FuturesUnordered};
 use metrics::{Counter, Histogram, counter, histogram};
+use parlour_chassis::{address::Address, rates::Bucket};
 use parlour_feed::{Class, Cursor, Outbox, ReaderId};
 use parlour_proto::v1::{self, chat_request::Frame as Up, chat_response::Frame as Down};
 
@@ -101,6 +102,8 @@ pub(super) struct Slot {
 pub(super) struct Session {
     pub(super) rooms: Rooms,
     pub(super) auth: Arc<Auth>,
+    /// The address whose rates its sends count to as well.
+    pub(super) from: Option<Address>,
     pub(super) id: SessionId,
     pub(super) owner: Owner,
     pub(super) user: Option<User>,
@@ -116,7 +119,7 @@ pub(super) struct Session {
     pub(super) dirty: VecDeque<Key>,
     pub(super) typing: VecDeque<(Key, Arc<Typing>)>,
     pub(super) allowance: Allowance,
-    pub(super) joins: super::join::Pace,
+    pub(super) joins: Bucket,
     pub(super) ending: Ending,
     pub(super) fanout: Histogram,
     /// An answer did not fit: the session is over.
@@ -128,12 +131,13 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(rooms: Rooms, auth: Arc<Auth>) -> Self {
+    pub(super) fn new(rooms: Rooms, auth: Arc<Auth>, from: Option<Address>) -> Self {
         let (id, now) = (SessionId::generate(), Instant::now());
         let outbox = Outbox::default().within(&rooms.hub().pools().outboxes);
         Self {
             rooms,
             auth,
+            from,
             id,
             owner: Owner::chat(id),
             user: None,
@@ -148,7 +152,7 @@ impl Session {
             dirty: VecDeque::new(),
             typing: VecDeque::new(),
             allowance: Allowance::new(now),
-            joins: super::join::Pace::new(now),
+            joins: Bucket::new(super::join::JOINS, now),
             ending: Ending::Broken,
             fanout: histogram!("parlour_room_fanout_duration_seconds"),
             is_overflowed: false,

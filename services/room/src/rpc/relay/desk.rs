@@ -228,6 +228,7 @@ impl Desk {
         let actor = self.sessions.user(&self.auth, session, &post.name)?;
         let rate = self.sessions.rate(session, &actor);
         Ok(Send {
+            from: None, // its gateway counts by addresses
             room: RoomRef::parse(&post.room)?,
             actor,
             key: RequestKey::parse(&post.key, "client_message_id")?,
