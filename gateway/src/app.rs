@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::{Router, routing::get};
-use parlour_chassis::{admin, tasks::Tasks, telemetry};
+use parlour_chassis::{address::Proxies, admin, tasks::Tasks, telemetry};
 use parlour_feed::Pools;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use crate::{
     config::Config,
     http::{self, Origins},
     limits, metrics,
+    rates::Rates,
     relay::Relay,
     upstream::{Upstream, UpstreamError},
     ws::{self, Departure, Gate, Terms},
@@ -97,7 +98,8 @@ impl App {
             departure: Departure::new(drain),
         };
         let chat = get(ws::upgrade).with_state(Gate::new(relay.clone(), terms, sessions.clone()));
-        let router = http::router(upstream, origins, &config.limits, chat);
+        let rates = Rates::new(Proxies::new(config.trusted_proxies), &config.limits);
+        let router = http::router(upstream, origins, rates, &config.limits, chat);
         let addrs = Addrs { gateway, admin: admin_address };
         let unready = CancellationToken::new();
         Ok(Self { browsers, admin, addrs, router, relay, rooms, sessions, unready, notice, drain })

@@ -7,7 +7,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use http::Uri;
 use parlour_chassis::{
-    settings::{Mistakes, Secret, Source, address, list, seconds, whole},
+    address::Network,
+    settings::{Mistakes, Secret, Source, address, list, per_second, seconds, whole},
     telemetry::{self, LogFormat},
 };
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub service_token: Option<Secret>,
     /// Origins besides the gateway's own whose pages may open `/chat` and post to `/api`.
     pub allowed_origins: Vec<Origin>,
+    /// Proxies that are believed about who comes through them.
+    pub trusted_proxies: Vec<Network>,
     /// How long a drain may take.
     pub drain: Duration,
     /// What is logged.
@@ -68,6 +71,7 @@ impl Config {
             room_urls: source.required("ROOM_URL", room_urls),
             service_token: source.optional("SERVICE_TOKEN", service_token),
             allowed_origins: source.optional("ALLOWED_ORIGINS", list(Origin::parse)).unwrap_or_default(),
+            trusted_proxies: source.optional("TRUSTED_PROXIES", list(Network::parse)).unwrap_or_default(),
             drain: source.required("DRAIN_SECONDS", seconds(0.0..=3600.0)),
             log: source.required("LOG", telemetry::parse_filter),
             log_format: source.optional("LOG_FORMAT", str::parse).unwrap_or_else(LogFormat::detect),
@@ -119,6 +123,8 @@ fn read_limits(source: &mut Source) -> Limits {
         replay_events: source.required("REPLAY_EVENTS", whole(1..=1_000_000)),
         ring_events: source.required("RING_EVENTS", whole(1..=65_536)),
         presence_names: source.required("PRESENCE_NAMES", whole(0..=100_000)),
+        send_rate: source.required("SEND_RATE", per_second),
+        send_burst: source.required("SEND_BURST", whole(1..=100_000)),
         ..Limits::default()
     };
     if limits.heartbeat_lost <= limits.heartbeat {

@@ -31,6 +31,12 @@ pub enum Error {
     /// A promise inside was broken; the log says which.
     #[error("an internal error")]
     Internal(&'static str),
+    /// Too much came from one address in too short a time.
+    #[error("too much comes from your address: wait {} ms", .retry_after.as_micros().div_ceil(1_000))]
+    RateLimited {
+        /// How long to wait.
+        retry_after: Duration,
+    },
     /// A page of a foreign site asks.
     #[error("pages of this origin may not do this")]
     ForeignOrigin,
@@ -160,6 +166,7 @@ impl Error {
             Self::Refused(refusal) => (refusal.kind, &refusal.reason),
             Self::Unreachable(_) => (ErrorKind::Unavailable, "UNAVAILABLE"),
             Self::Upstream(_) | Self::Internal(_) => (ErrorKind::Internal, "INTERNAL"),
+            Self::RateLimited { .. } => (ErrorKind::ResourceExhausted, "RATE_LIMITED"),
             Self::ForeignOrigin => (ErrorKind::PermissionDenied, "FORBIDDEN"),
             Self::Missing(_) => (ErrorKind::InvalidArgument, "MISSING_FIELD"),
             Self::Invalid { .. } => (ErrorKind::InvalidArgument, "INVALID_FIELD"),
@@ -206,6 +213,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(refusal) => refusal.retry_after,
+            Self::RateLimited { retry_after } => Some(*retry_after),
             Self::Unreachable(_) => Some(UPSTREAM_RETRY),
             _ => None,
         }

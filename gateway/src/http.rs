@@ -4,12 +4,12 @@
 //! every refusal is typed, that a request ends, and that a panic ends one request only. Never decides what a room
 //! allows.
 
-use std::{any::Any, time::Duration};
+use std::{any::Any, net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
     body::Body,
-    extract::{DefaultBodyLimit, Request},
+    extract::{ConnectInfo, DefaultBodyLimit, Request},
     middleware::{Next, from_fn, map_response},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
@@ -23,6 +23,7 @@ use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use crate::{
     error::Error,
     limits::{self, Limits},
+    rates::Rates,
     upstream::Upstream,
 };
 
@@ -40,12 +41,20 @@ mod serve;
 pub use origin::{Origin, Origins};
 pub use serve::{Seat, serve};
 
-/// Builds the router. `chat` is where WebSockets open; it is given only requests of admitted origins.
-pub fn router(upstream: Upstream, origins: Origins, limits: &Limits, chat: MethodRouter) -> Router {
+/// Builds the router. `chat` is where WebSockets open; it is given only requests of admitted origins. Every request knows
+/// its [`Visitor`](crate::rates::Visitor).
+pub fn router(
+    upstream: Upstream,
+    origins: Origins,
+    rates: Rates,
+    limits: &Limits,
+    chat: MethodRouter,
+) -> Router {
     // Compression would touch the upgrade, so `/chat` stands outside.
     Router::new()
         .route("/chat", guarded(chat, origins.clone()))
         .merge(quiet(upstream, origins, limits))
+        .layer(from_fn(move |request, next| introduce(rates.clone(), request, next)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(map_response(headers::secure))
         .layer(from_fn(observe::request))
@@ -73,6 +82,16 @@ fn quiet(upstream: Upstream, origins: Origins, limits: &Limits) -> Router {
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .fallback_service(get(assets::file).fallback(async || Error::MethodNotAllowed))
         .layer(CompressionLayer::new())
+}
+
+/// Says who a request comes from.
+async fn introduce(rates: Rates, mut request: Request, next: Next) -> Response {
+    let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>().copied() else {
+        return Error::Internal("a request does not know its peer").into_response();
+    };
+    let visitor = rates.visitor(peer, request.headers());
+    request.extensions_mut().insert(visitor);
+    next.run(request).await
 }
 
 /// Refuses pages of foreign sites.

@@ -9,6 +9,7 @@ pub mod error;
 pub mod http;
 pub mod limits;
 pub mod metrics;
+pub mod rates;
 pub mod relay;
 pub mod upstream;
 pub mod ws;

@@ -86,6 +86,11 @@ pub struct Limits {
     pub presence_names: usize,
     /// What all rooms, and all sessions, hold together.
     pub bounds: Bounds,
+    /// How many messages a second one user may send, as the room service judges it; an address may send many times
+    /// that. 0 turns both off.
+    pub send_rate: f64,
+    /// How many messages one user may send at once; an address, many times that.
+    pub send_burst: u32,
 }
 
 impl Limits {
@@ -111,6 +116,8 @@ impl Default for Limits {
             ring_events: 512,
             presence_names: 1_000,
             bounds: Bounds::default(),
+            send_rate: 10.0,
+            send_burst: 20,
         }
     }
 }

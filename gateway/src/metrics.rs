@@ -25,6 +25,8 @@ pub const DELIVERIES: &str = "parlour_gateway_deliveries_total";
 pub const SLOW_CONSUMERS: &str = "parlour_gateway_slow_consumers_total";
 /// Gaps in rooms' feeds, by `outcome`.
 pub const GAPS: &str = "parlour_gateway_gaps_total";
+/// What was refused because of all that came from its address, by `what`.
+pub const ADDRESS_REFUSALS: &str = "parlour_gateway_address_refusals_total";
 /// How long HTTP requests took, by `method`, `route` and `status`.
 pub const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
 
@@ -41,6 +43,10 @@ pub fn describe() {
     describe_counter!(DELIVERIES, "room events handed to sessions");
     describe_counter!(SLOW_CONSUMERS, "sessions closed because they took nothing or fell too far behind");
     describe_counter!(GAPS, "gaps in rooms' feeds, by outcome");
+    describe_counter!(
+        ADDRESS_REFUSALS,
+        "what was refused because of all that came from its address, by what: connection, send, room"
+    );
     describe_histogram!(REQUEST_DURATION, Unit::Seconds, "how long HTTP requests took");
     begin();
 }
@@ -56,6 +62,9 @@ fn begin() {
     let _ = counter!(SLOW_CONSUMERS);
     for outcome in ["healed_by_link", "healed_by_log", "dissolved"] {
         let _ = counter!(GAPS, "outcome" => outcome);
+    }
+    for what in ["connection", "send", "room"] {
+        let _ = counter!(ADDRESS_REFUSALS, "what" => what);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The way in for browsers' sockets.
 //!
 //! Owns the upgrade of a connection and its hand-over to a tracked task. Promises that every session is counted, told to
-//! leave when the gateway drains, and waited for (axum waits for none). Never looks at who asks: origins are judged before.
+//! leave when the gateway drains, and waited for (axum waits for none). Never judges origins: they are before.
 
 use axum::{
     Extension,
@@ -11,7 +11,7 @@ use axum::{
 };
 use parlour_chassis::tasks::Tasks;
 
-use crate::{http::Seat, relay::Relay};
+use crate::{http::Seat, rates::Visitor, relay::Relay};
 
 pub mod close;
 mod convert;
@@ -41,19 +41,23 @@ impl Gate {
     }
 }
 
-/// Turns a request into a session; refuses while the gateway drains.
+/// Turns a request into a session; refuses while the gateway drains, and where too many come from one address.
 pub async fn upgrade(
     State(gate): State<Gate>,
     seat: Option<Extension<Seat>>,
+    Extension(visitor): Extension<Visitor>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     if gate.terms.drain.is_cancelled() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
+    if let Err(refused) = visitor.may_connect() {
+        return refused.into_response();
+    }
     let frame_bytes = gate.terms.limits.frame_bytes;
     socket::bounded(upgrade, frame_bytes).on_upgrade(async move |socket| {
         // This task is axum's, which waits for none: the session is handed to one of ours.
-        let session = Session::new(AxumSocket::new(socket), &gate.relay, gate.terms);
+        let session = Session::new(AxumSocket::new(socket), &gate.relay, gate.terms, visitor);
         let task = gate.tasks.spawn(async move {
             session.run().await;
             // The connection's seat is given back when its session is over.

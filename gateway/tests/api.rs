@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::header;
+use parlour_chassis::address::Network;
 use serde_json::json;
 
 #[path = "api/house.rs"]
@@ -143,6 +144,55 @@ async fn a_foreign_page_posts_nothing() {
     assert_eq!(house.get(MESSAGES).await.body, json!([]));
     let own = format!("http://{}", house.address);
     assert_eq!(house.post(MESSAGES, &[("origin", &own)], json!({"content": "x"})).await.status, 201);
+}
+
+/// P8, P11: who calls without credentials is a new guest each time, but not from a new address.
+#[tokio::test]
+async fn p8_sends_and_rooms_of_one_address_are_limited() {
+    let place = Place::free().await;
+    let _room = place.open().await;
+    let house = House::with(&place, |config| {
+        config.trusted_proxies = vec![Network::parse("127.0.0.0/8").unwrap()];
+        (config.limits.send_rate, config.limits.send_burst) = (0.001, 2);
+    })
+    .await;
+    let (ada, bob) = ([("x-forwarded-for", "6.6.6.6, 203.0.113.7")], [("x-forwarded-for", "203.0.113.8")]);
+    for name in ["tea", "cake"] {
+        assert_eq!(house.post("/api/rooms", &ada, json!({"name": name})).await.status, 201);
+    }
+    let refused = house.post("/api/rooms", &ada, json!({"name": "jam"})).await;
+    assert_eq!(refused.problem(), (429, "RATE_LIMITED", None));
+    for _ in 3..40 {
+        assert_eq!(house.post(MESSAGES, &ada, json!({"content": "x"})).await.status, 201);
+    }
+    let refused = house.post(MESSAGES, &ada, json!({"content": "x"})).await;
+    assert_eq!(refused.problem(), (429, "RATE_LIMITED", None));
+    let wait: u64 = refused.headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+    assert!((10..=50).contains(&wait), "{wait}");
+    assert!(refused.body["retry_after_ms"].as_u64().unwrap().div_ceil(1_000) == wait, "{refused:?}");
+    assert_eq!(house.post(MESSAGES, &bob, json!({"content": "x"})).await.status, 201);
+    assert_eq!(house.post("/api/rooms", &bob, json!({"name": "jam"})).await.status, 201);
+    assert_eq!(house.get(MESSAGES).await.status, 200, "reading is not counted");
+    for _ in 0..50 {
+        let here = house.post(MESSAGES, &[], json!({"content": "x"})).await;
+        assert_eq!(here.status, 201, "this machine is not counted: {here:?}");
+    }
+}
+
+/// Nobody escapes, or is made to pay for another, by a header that nobody trusted has written.
+#[tokio::test]
+async fn a_header_of_who_is_not_trusted_is_not_believed() {
+    let place = Place::free().await;
+    let _room = place.open().await;
+    let house = House::with(&place, |config| {
+        config.trusted_proxies = vec![Network::parse("192.0.2.0/24").unwrap()];
+        (config.limits.send_rate, config.limits.send_burst) = (0.001, 1);
+    })
+    .await;
+    for _ in 0..30 {
+        let sent = house.post(MESSAGES, &[("x-forwarded-for", "203.0.113.7")], json!({"content": "x"})).await;
+        assert_eq!(sent.status, 201, "{sent:?}");
+    }
 }
 
 #[tokio::test]

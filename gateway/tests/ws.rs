@@ -9,5 +9,7 @@ mod full;
 mod house;
 #[path = "ws/plain.rs"]
 mod plain;
+#[path = "ws/rates.rs"]
+mod rates;
 #[path = "ws/restart.rs"]
 mod restart;

@@ -22,6 +22,23 @@ pub const SETTINGS: &[Setting] = &[
         "ORIGINS",
         "More origins whose pages may open /chat, such as https://example.org, separated by commas",
     ),
+    Setting::new(
+        "TRUSTED_PROXIES",
+        "NETWORKS",
+        "Proxies whose X-Forwarded-For is believed, such as 10.0.0.7 or fd00::/8, separated by commas",
+    ),
+    Setting::new(
+        "SEND_RATE",
+        "MESSAGES/SECOND",
+        "How many messages a second one user may send, an address 20 times as many; 0 for no limit",
+    )
+    .or("10"),
+    Setting::new(
+        "SEND_BURST",
+        "MESSAGES",
+        "How many messages one user may send at once, an address 20 times as many",
+    )
+    .or("20"),
     Setting::new("DRAIN_SECONDS", "SECONDS", "How long browsers may take to leave after SIGTERM").or("20"),
     Setting::new("LOG", "FILTER", "What is logged, such as info or info,parlour_gateway=debug").or("info"),
     Setting::new(
@@ -68,7 +85,5 @@ pub const OTHERS: &[&str] = &[
     "GUEST_KEY",
     "JWT_SECRET",
     "JWKS",
-    "SEND_RATE",
-    "SEND_BURST",
     "IDLE_ROOM_SECONDS",
 ];

@@ -5,7 +5,7 @@
 //! calls but the credentials themselves.
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{FromRequestParts, OriginalUri, Path, State},
     response::{IntoResponse, Response},
     routing::get,
@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    rates::Visitor,
     upstream::{Client, Upstream},
 };
 
@@ -71,9 +72,11 @@ async fn list_rooms(State(upstream): State<Upstream>, mut query: Query) -> Resul
 
 async fn create_room(
     State(upstream): State<Upstream>,
+    Extension(visitor): Extension<Visitor>,
     caller: Caller,
     mut body: Object,
 ) -> Result<Response, Error> {
+    visitor.may_make_room()?;
     let request = v1::CreateRoomRequest {
         name: body.required_text("name")?,
         title: body.text("title")?.unwrap_or_default(),
@@ -126,9 +129,11 @@ async fn list_messages(
 async fn send_message(
     State(upstream): State<Upstream>,
     room: RoomRef,
+    Extension(visitor): Extension<Visitor>,
     caller: Caller,
     mut body: Object,
 ) -> Result<Response, Error> {
+    visitor.may_send()?;
     let request = v1::SendMessageRequest {
         room: room.0,
         content: body.required_text("content")?,

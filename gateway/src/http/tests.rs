@@ -1,10 +1,14 @@
 use axum::routing;
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt as _;
+use parlour_chassis::address::Proxies;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
+
+/// Where requests come from.
+const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 1);
 
 /// A router whose room service is not there.
 fn alone() -> Router {
@@ -12,7 +16,8 @@ fn alone() -> Router {
     let nowhere = "http://127.0.0.1:1".parse().unwrap();
     let upstream = Upstream::connect_lazy(&[nowhere], None, limits.request).unwrap();
     let origins = Origins::new(vec![], "0.0.0.0:80".parse().unwrap());
-    router(upstream, origins, &limits, routing::get(async || "upgraded"))
+    let rates = Rates::new(Proxies::default(), &limits);
+    router(upstream, origins, rates, &limits, routing::get(async || "upgraded"))
 }
 
 struct Seen {
@@ -31,7 +36,8 @@ impl Seen {
 }
 
 async fn ask(method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Seen {
-    let mut request = Request::builder().method(method).uri(path).header("host", "chat.example");
+    let request = Request::builder().extension(ConnectInfo(PEER));
+    let mut request = request.method(method).uri(path).header("host", "chat.example");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -196,9 +202,16 @@ async fn a_panic_ends_one_request_with_a_problem() {
     }
     let upstream = Upstream::connect_lazy(&["http://127.0.0.1:1".parse().unwrap()], None, Duration::ZERO);
     let origins = Origins::new(vec![], "0.0.0.0:80".parse().unwrap());
-    let router = router(upstream.unwrap(), origins, &Limits::default(), routing::get(falls));
+    let rates = Rates::new(Proxies::default(), &Limits::default());
+    let router = router(upstream.unwrap(), origins, rates, &Limits::default(), routing::get(falls));
     let response = router
-        .oneshot(Request::get("/chat").header("upgrade", "websocket").body(Body::empty()).unwrap())
+        .oneshot(
+            Request::get("/chat")
+                .extension(ConnectInfo(PEER))
+                .header("upgrade", "websocket")
+                .body(Body::empty())
+                .unwrap(),
+        )
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

@@ -2,6 +2,8 @@
 //!
 //! Owns what a refusal says and which of them are for now only. Promises a stable code in each. Never shows a source.
 
+use std::time::Duration;
+
 use parlour_proto::v1 as proto;
 
 use crate::error::Error;
@@ -43,12 +45,15 @@ impl Refusal {
 
     /// What the room service said to a unary call.
     pub fn of_status(status: tonic::Status) -> Self {
-        let error = Error::from(status);
-        let code = error.reason().to_owned();
-        let retry_after_ms =
-            error.retry_after().map(|wait| u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
+        Self::of(&Error::from(status))
+    }
+
+    /// What an error says. Milliseconds are rounded up, so that whoever waits as told has waited enough.
+    pub fn of(error: &Error) -> Self {
+        let millis = |wait: Duration| u32::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX);
+        let retry_after_ms = error.retry_after().map(millis);
         Self(proto::Error {
-            code,
+            code: error.reason().to_owned(),
             message: error.to_string(),
             field: error.field().map(str::to_owned),
             retry_after_ms,

@@ -12,6 +12,7 @@ use std::{
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use metrics::Counter;
+use parlour_chassis::rates::{Bucket, Rate};
 use parlour_feed::{Class, Cursor};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
@@ -27,6 +28,7 @@ use super::{
 use crate::{
     limits::{ANSWER_BYTES, Limits},
     metrics as names,
+    rates::Visitor,
     relay::{self, Refusal, Relay, history},
 };
 
@@ -35,13 +37,11 @@ mod full;
 mod incoming;
 mod plain_verbs;
 mod pull;
-mod rate;
 mod seat;
 mod told;
 mod writer;
 
 pub use departure::Departure;
-use rate::Bucket;
 use seat::Seat;
 use writer::{Queue, Turn, Writer};
 
@@ -51,10 +51,12 @@ const FAULTS: u32 = 10;
 const ANSWERS: usize = 64;
 /// How many pages a session asks for at once.
 const PAGES: usize = 16;
-/// Joins a second, and at once.
-const JOINS: (f64, f64) = (20.0, 100.0);
-/// How many bytes of presence a session is sent in a second.
-const PRESENCE_BYTES: f64 = 4096.0;
+/// Joins of one session.
+const JOINS: Rate = Rate::every(Duration::from_millis(50), 100);
+/// How many bytes of presence a session is sent in a second, and at once.
+const PRESENCE_BYTES: u32 = 4_096;
+const PRESENCE: Rate =
+    Rate::every(Duration::from_nanos(1_000_000_000 / PRESENCE_BYTES as u64), PRESENCE_BYTES);
 /// How long presence is put off while all sessions together hold nearly what they may.
 const PRESENCE_PAUSE: Duration = Duration::from_millis(500);
 /// How long the last frames may take to be written.
@@ -148,6 +150,8 @@ pub struct Session<S> {
     socket: S,
     relay: relay::Session,
     terms: Terms,
+    /// Who is at the other end.
+    visitor: Visitor,
     dialect: Dialect,
     /// The id of the `hello` that has no answer, its rooms, and since when.
     opening: Option<(String, HashMap<String, String>, Instant)>,
@@ -176,7 +180,7 @@ pub struct Session<S> {
 
 impl<S: Socket> Session<S> {
     /// A session on that socket.
-    pub fn new(socket: S, relay: &Relay, terms: Terms) -> Self {
+    pub fn new(socket: S, relay: &Relay, terms: Terms, visitor: Visitor) -> Self {
         let (now, outboxes) = (Instant::now(), &relay.pools().outboxes);
         Self {
             socket,
@@ -192,8 +196,8 @@ impl<S: Socket> Session<S> {
             writer: Writer::new(outboxes),
             faults: 0,
             posts: 0,
-            joins: Bucket::new(JOINS.0, JOINS.1),
-            presence: Bucket::new(PRESENCE_BYTES, PRESENCE_BYTES),
+            joins: Bucket::new(JOINS, now.into_std()),
+            presence: Bucket::new(PRESENCE, now.into_std()),
             alive: now,
             heartbeat_due: now + terms.limits.heartbeat,
             is_asked_for_life: false,
@@ -202,6 +206,7 @@ impl<S: Socket> Session<S> {
             deliveries: metrics::counter!(names::DELIVERIES),
             slow: metrics::counter!(names::SLOW_CONSUMERS),
             terms,
+            visitor,
         }
     }
 
@@ -311,7 +316,11 @@ impl<S: Socket> Session<S> {
 
     /// How long presence that is owed waits, if it must.
     fn presence_wait(&mut self) -> Option<Duration> {
-        if self.has_room_for(Class::Presence) { self.presence.wait() } else { Some(PRESENCE_PAUSE) }
+        if self.has_room_for(Class::Presence) {
+            self.presence.wait(Instant::now().into_std())
+        } else {
+            Some(PRESENCE_PAUSE)
+        }
     }
 
     /// Does what is due.

@@ -120,14 +120,22 @@ pub(crate) struct House {
 impl House {
     /// Starts a gateway whose requests wait this long for the room service at a place.
     pub(crate) async fn start(place: &Place, request: Duration) -> Self {
-        let config = parlour_gateway::config::Config {
+        Self::with(place, |config| config.limits.request = request).await
+    }
+
+    /// Starts a gateway with other settings.
+    pub(crate) async fn with(
+        place: &Place,
+        change: impl FnOnce(&mut parlour_gateway::config::Config),
+    ) -> Self {
+        let mut config = parlour_gateway::config::Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             admin_listen: None,
             room_urls: vec![format!("http://{}", place.address).parse().unwrap()],
             drain: Duration::from_secs(5),
-            limits: parlour_gateway::limits::Limits { request, ..Default::default() },
             ..Default::default()
         };
+        change(&mut config);
         let app = parlour_gateway::app::App::build(config).await.unwrap();
         let address = app.addrs().gateway;
         let running = Running::start(|stop| Box::pin(app.run(stop)));

@@ -8,7 +8,10 @@ use parlour_feed::Pools;
 use parlour_proto::v1::room_service_client::RoomServiceClient;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest as _, handshake::client::Response},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
@@ -160,6 +163,17 @@ impl House {
     /// A browser that has opened its socket and said nothing yet.
     pub(crate) async fn browser(&self) -> Browser {
         Browser::at(self.gateway).await
+    }
+
+    /// A browser, as a proxy says that forwarded it from there; or how it was refused.
+    pub(crate) async fn browser_from(&self, forwarded: &str) -> Result<Browser, Box<Response>> {
+        let mut request = format!("ws://{}/chat", self.gateway).into_client_request().expect("a request");
+        request.headers_mut().insert("x-forwarded-for", forwarded.parse().expect("a header"));
+        match within("a socket opens or does not", connect_async(request)).await {
+            Ok((socket, _)) => Ok(Browser { socket }),
+            Err(Error::Http(response)) => Err(response),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// A browser whose system takes little before it is read.

@@ -176,8 +176,8 @@ impl<S: Socket> Session<S> {
         if joining.is_first {
             return Ok(());
         }
-        self.joins.take().map_err(|wait| {
-            let wait = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
+        self.joins.take(Instant::now().into_std()).map_err(|wait| {
+            let wait = u32::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX);
             Refusal::new("RATE_LIMITED", "too many joins in a short time").after(wait)
         })
     }
@@ -221,7 +221,13 @@ impl<S: Socket> Session<S> {
         format!("{}-{}", data_encoding::HEXLOWER.encode(&self.relay.id()), self.posts)
     }
 
+    /// Asks to append a message, within the limits of the address it comes from. One that is refused here has not been
+    /// queued, so none waits behind it that would have to be refused with it (P5 c): those of its room that do wait were
+    /// sent before it.
     pub(super) fn post(&mut self, id: String, named: String, post: proto::SessionPost) {
+        if let Err(refused) = self.visitor.may_send() {
+            return self.refuse(&id, Some(&named), &Refusal::of(&refused));
+        }
         match self.relay.post(post) {
             Ok(number) => drop(self.asked.insert(number, Asked::Post { id, room: named })),
             Err(refusal) => self.refuse(&id, Some(&named), &refusal),

@@ -164,7 +164,7 @@ impl<S: Socket> Session<S> {
         });
         (seat.mark, seat.is_owed_presence) = (told, false);
         for frame in frames {
-            self.presence.spend(frame.len());
+            self.presence.spend(frame.len(), now());
             self.writer.put(frame);
         }
         true

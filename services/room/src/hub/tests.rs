@@ -141,7 +141,7 @@ async fn p8_p3_near_the_bound_of_all_rings_the_longest_unread_shrinks_and_its_re
         created_by: UserId::new("u"),
         request_key: String::new(),
     };
-    rooms.create(tech).await.expect("it is made");
+    rooms.create(tech, None).await.expect("it is made");
     let (unread, read) =
         (Reader::joins(rooms.hub(), "general").await, Reader::joins(rooms.hub(), "tech").await);
     let say = async |room: &str, nth: u64| {
@@ -151,6 +151,7 @@ async fn p8_p3_near_the_bound_of_all_rings_the_longest_unread_shrinks_and_its_re
             guest: true,
         };
         let send = crate::rooms::Send {
+            from: None,
             room: RoomRef::Name(RoomName::parse(room).expect("a slug")),
             rate: crate::rooms::RateKey::User(actor.id.clone()),
             actor,
