@@ -17,7 +17,8 @@ fn said(seq: u64) -> proto::Event {
 
 /// A room that is followed, and a reader at its beginning.
 fn follow(relay: &Relay, name: &str) -> (Arc<Room>, ReaderId) {
-    let session = relay.session();
+    let mut session = relay.session();
+    session.open(proto::OpenSession::default());
     let join = Join { room: name.into(), name: String::new(), is_monitor: false, at: None, is_first: false };
     session.join(join).expect("it may");
     let room = relay.lock().rooms().find(|room| &**room.name() == name).cloned().expect("it is made");

@@ -60,11 +60,7 @@ async fn p8_sends_of_one_address_are_limited_however_many_sessions_it_opens() {
     let mut ada = full(&house, "203.0.113.7").await;
     let mut bob = plain(&house, "203.0.113.7").await;
     for refused in [sends(&mut ada, 0).await, sends_plainly(&mut bob, 0).await] {
-        assert_eq!(
-            (&refused["code"], &refused["room"]),
-            (&json!("RATE_LIMITED"), &json!("general")),
-            "{refused}"
-        );
+        assert_eq!(refused["code"], "RATE_LIMITED", "{refused}");
         let wait = refused["retry_after_ms"].as_u64().expect("how long");
         assert!((10_000..=50_000).contains(&wait), "{wait}");
     }

@@ -345,7 +345,8 @@ impl Room {
 pub(crate) fn quiesce_together(rooms: &mut [Room]) {
     rooms.iter_mut().for_each(Room::hush);
     let mut rounds = 0;
-    while rooms.iter_mut().fold(false, |any, room| room.goes_on() || any) {
+    // Each has its turn in a round, whatever the others did.
+    while rooms.iter_mut().map(Room::goes_on).filter(|goes_on| *goes_on).count() > 0 {
         rounds += 1;
         assert!(rounds < 5_000, "P3: it never comes to rest");
     }
