@@ -36,7 +36,7 @@ class Service:
         settings = {"ADMIN_LISTEN": f"127.0.0.1:{self.admin}", "LOG_FORMAT": "text", **settings}
         self.env = {key: value for key, value in os.environ.items() if not key.startswith("PARLOUR_")}
         self.env |= {f"PARLOUR_{key}": str(value) for key, value in settings.items()}
-        self.log = Path(folder) / f"{name}.log"
+        self.log = Path(folder) / f"{name}-{self.admin}.log"
         self.folder = folder
         self.under = []  # a command that runs it
         self.process = None
@@ -132,6 +132,6 @@ class House:
         return self.service("parlour-room", ROOM_LISTEN=self.grpc, **settings)
 
     def gateway(self, **settings):
-        """`parlour-gateway` by itself."""
-        return self.service("parlour-gateway", GATEWAY_LISTEN=self.web, ROOM_URL=f"http://{self.grpc}",
-                            SERVICE_TOKEN=SERVICE_TOKEN, **settings)  # fmt: skip
+        """`parlour-gateway` by itself, on `web` unless told otherwise."""
+        settings = {"GATEWAY_LISTEN": self.web, "SERVICE_TOKEN": SERVICE_TOKEN, **settings}
+        return self.service("parlour-gateway", ROOM_URL=f"http://{self.grpc}", **settings)

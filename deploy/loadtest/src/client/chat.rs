@@ -1,0 +1,64 @@
+//! A stream of `Chat`.
+//!
+//! Owns a client's stream to the room service, on a connection of its own. Promises an orderly end, and that dropping it
+//! cuts the connection. Never reads a frame.
+
+use parlour_proto::v1::{ChatRequest, ChatResponse, room_service_client::RoomServiceClient};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Streaming, transport::Endpoint};
+
+use super::link::{GOODBYE, LIMIT, Weather};
+use crate::config::Address;
+
+/// Requests on their way to the connection.
+const REQUESTS: usize = 32;
+/// What the connection may have under way: h2 ends one that leaves many small frames unread.
+const WINDOW_BYTES: u32 = 16 << 20;
+
+/// A stream.
+pub(crate) struct Chat {
+    up: mpsc::Sender<ChatRequest>,
+    down: Streaming<ChatResponse>,
+}
+
+impl Chat {
+    /// Opens a connection and a stream.
+    pub(crate) async fn open(address: &Address) -> Result<Self, Weather> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", address.authority()))
+            .map_err(Weather::broken)?
+            .connect_timeout(LIMIT)
+            .initial_connection_window_size(WINDOW_BYTES);
+        let channel = endpoint.connect().await.map_err(Weather::broken)?;
+        let (up, requests) = mpsc::channel(REQUESTS);
+        let answered = RoomServiceClient::new(channel).chat(ReceiverStream::new(requests)).await;
+        let down = answered.map_err(|status| Weather::Ended(status.code()))?.into_inner();
+        Ok(Self { up, down })
+    }
+
+    /// Sends frames.
+    pub(crate) async fn say(&mut self, requests: Vec<ChatRequest>) -> Result<(), Weather> {
+        for request in requests {
+            self.up.send(request).await.map_err(|_| Weather::Broken("the stream has ended".to_owned()))?;
+        }
+        Ok(())
+    }
+
+    /// The next frame. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Result<ChatResponse, Weather> {
+        match self.down.message().await {
+            Ok(Some(response)) => Ok(response),
+            Ok(None) => Err(Weather::Ended(tonic::Code::Ok)),
+            Err(status) => Err(Weather::Ended(status.code())),
+        }
+    }
+
+    /// Says that nothing more comes, and reads to the end.
+    pub(crate) async fn close(self) {
+        let Self { up, mut down } = self;
+        drop(up);
+        let goodbye = async { while let Ok(Some(_)) = down.message().await {} };
+        // One that does not end in time is cut.
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+}

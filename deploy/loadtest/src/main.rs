@@ -1,0 +1,65 @@
+//! `parlour-loadtest`: drives a running installation.
+//!
+//! Owns the way from the command line to the exit code. Promises 0 where every promise that was tried was kept, 1 where
+//! one was broken, 2 where nothing could be judged. Never touches a room that it did not make.
+
+use std::{io::Write as _, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use parlour_chassis::{signals, tasks::Tasks, telemetry};
+
+use crate::{
+    config::{Cli, Command, Verify},
+    progress::Progress,
+    report::Report,
+};
+
+mod client;
+mod config;
+mod installation;
+mod judge;
+mod plan;
+mod progress;
+mod record;
+mod report;
+mod truth;
+mod verify;
+mod wire;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Nothing could be judged.
+const NOT_JUDGED: u8 = 2;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Command::Verify(settings) = Cli::parse().command;
+    match judged(&settings).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // Where even this cannot be said, the exit code says it.
+            let _ = writeln!(std::io::stderr(), "parlour-loadtest: {error:#}");
+            ExitCode::from(NOT_JUDGED)
+        }
+    }
+}
+
+/// Runs, and tells what became of the promises; whether all were kept.
+async fn judged(settings: &Verify) -> anyhow::Result<bool> {
+    telemetry::raise_file_limit();
+    let process = Tasks::new();
+    let stop = signals::token(&process)?;
+    let seed = settings.seed.unwrap_or_else(rand::random);
+    let mut progress = Progress::new();
+    let outcome = verify::run(settings, seed, stop, &mut progress).await;
+    progress.finish();
+    let report = Report::new(settings, &outcome.context("nothing could be judged")?);
+    writeln!(std::io::stdout(), "{report}")?;
+    if let Some(path) = &settings.report {
+        report.write(path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(report.is_kept())
+}
