@@ -92,7 +92,7 @@ impl Feed {
         match &mut self.live {
             Some(live) => {
                 live.info = start.info;
-                live.audience.head(start.position, now);
+                live.audience.log_head(start.position, live.audience.position().seq, now);
             }
             None => {
                 let audience =
@@ -112,10 +112,11 @@ impl Feed {
         live.follow_through();
     }
 
-    /// Takes how far the room is.
+    /// Takes how far the room is. The stream keeps its order, so one that is behind where this hop stands tells of a
+    /// replica that lags or of a log that was replaced: the log decides.
     pub fn head(&mut self, head: Cursor, now: Instant) {
         if let Some(live) = &mut self.live {
-            live.audience.head(head, now);
+            live.audience.log_head(head, live.audience.position().seq, now);
             live.follow_through();
         }
     }
@@ -160,6 +161,11 @@ impl Feed {
         into: &mut Vec<Entry<Arc<RoomEvent>>>,
     ) -> Step {
         self.live.as_mut().map_or(Step::Nothing, |live| live.audience.step(reader, budget, now, into))
+    }
+
+    /// Whether `poll_read` may have something to say since it said `None`: only then need the driver look.
+    pub fn is_poll_due(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.audience.is_poll_due())
     }
 
     /// What must be read from the log now.

@@ -5,7 +5,7 @@
 //! that is slow costs its position and nobody else. Never holds an event for one reader alone, and never convicts a
 //! reader but by a read of the log asked for after it came.
 //!
-//! The owner feeds it (`hint`, `head`, `set_presence`, `join`, `leave`), then reads what it asks for (`poll_read` until
+//! The owner feeds it (`hint`, `head`, `log_head`, `set_presence`, `join`, `leave`), then reads what it asks for (`poll_read` until
 //! `None`, whenever `is_poll_due`, after a step too, and at `deadline`; every `Read` is answered by `read_done`), acts on
 //! `next_change`, and wakes whom `drain_woken` names.
 
@@ -92,9 +92,16 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
         self.moved(before);
     }
 
-    /// Takes what a link or a probe says the log's head is.
+    /// Takes an event of the log that somebody has heard of: its head, or any before.
     pub fn head(&mut self, head: Cursor, now: Instant) {
         self.follower.head(head, now);
+        self.is_polled &= !self.follower.is_waiting();
+    }
+
+    /// Takes a head that was read, or said by a hop that follows the same log, when this hop stood at `stood` already:
+    /// one behind that makes it ask the log.
+    pub fn log_head(&mut self, head: Cursor, stood: Seq, now: Instant) {
+        self.follower.log_head(head, stood, now);
         self.is_polled &= !self.follower.is_waiting();
     }
 

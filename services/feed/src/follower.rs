@@ -153,12 +153,23 @@ impl<E: Weigh + Clone> Follower<E> {
         }
     }
 
-    /// Takes what a link or a probe says the log's head is.
+    /// Takes an event of the log that somebody has heard of: its head, or any before.
     pub fn head(&mut self, head: Cursor, now: Instant) {
         if head.seq > self.position().seq {
             self.miss(head, now);
         } else if !self.ring.holds(head) {
             self.suspect();
+        }
+    }
+
+    /// Takes a head that was read, or said by a hop that follows the same log, when this hop stood at `stood` already.
+    /// One that is behind that is no stale news: the log may have been replaced by an older copy of itself, of which
+    /// everything is as this hop knows it, but for the end.
+    pub fn log_head(&mut self, head: Cursor, stood: Seq, now: Instant) {
+        if head.seq < stood {
+            self.suspect();
+        } else {
+            self.head(head, now);
         }
     }
 

@@ -131,3 +131,24 @@ fn a_log_that_is_put_back_and_forth_leaves_nobody_waiting() {
     }
     assert_eq!(step, Step::Resync { cursor: story.at(100), reason: ResyncReason::OtherLog });
 }
+
+#[test]
+fn a_log_put_back_to_an_older_copy_of_itself_is_found_by_its_head_alone() {
+    let mut story = Story::new(0, Limits::default());
+    story.appends(10);
+    let reader = story.audience.join(ReaderKind::Log, None, 0);
+    story.steps(reader);
+    let before = story.log.head();
+    story.log.restore(6); // and nothing was appended since: all of it is in the ring
+    let head = story.log.head();
+    story.audience.log_head(head, 5, story.now);
+    assert_eq!(story.answers(), 0, "it was asked for at 5, and 6 may have come since: no sign of anything");
+    story.audience.log_head(head, before.seq, story.now);
+    assert_eq!(story.answers(), 1, "the log has less than this hop had when it was asked");
+    assert_eq!(story.audience.position(), head);
+    assert_eq!(story.steps(reader), (Step::Nothing, vec![]));
+    story.passes(25);
+    story.answers();
+    let resync = Step::Resync { cursor: head, reason: ResyncReason::Ahead };
+    assert_eq!(story.steps(reader), (resync, vec![]));
+}

@@ -7,6 +7,7 @@
 pub mod lanes;
 pub mod live;
 pub mod presence;
+pub mod probe;
 pub mod room;
 pub mod signal;
 

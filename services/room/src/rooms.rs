@@ -28,7 +28,7 @@ use crate::{
         room::{NewRoom, Room, RoomName, check_title, check_topic},
     },
     error::Error,
-    hub::Hub,
+    hub::{Hub, probe},
     store::{AnyStore, Appended, Store, StoreError, writer::Writer},
 };
 
@@ -102,6 +102,7 @@ impl Rooms {
         let hub = Hub::new(Arc::clone(&store), settings.clone(), tasks.clone());
         let writer = Writer::spawn(&store, &Arc::new(hub.clone()), writers);
         tasks.spawn(crate::metrics::watch(hub.pools().clone(), tasks.drain().clone()));
+        tasks.spawn(probe::keep(hub.clone(), settings.probe, tasks.drain().clone()));
         let rates = rates::Rates::new(&settings);
         Self(Arc::new(Inner { store, hub, settings, writer, rates }))
     }

@@ -114,6 +114,15 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Room>, StoreError>> + Send;
 
+    /// Returns the heads of those of `rooms` that there are, archived ones too, in any order and all of one moment.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn heads(
+        &self,
+        rooms: &[RoomId],
+    ) -> impl Future<Output = Result<Vec<(RoomId, Cursor)>, StoreError>> + Send;
+
     /// Returns the events after seq `after`, at most `limit` and [`PAGE_BYTES`], with the cursors of the base and the head
     /// of that same moment; `None` where there is no such room.
     ///

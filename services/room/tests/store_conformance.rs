@@ -55,6 +55,7 @@ every_store! {
     append::an_empty_batch_is_answered_with_nothing,
     model::a_store_agrees_with_its_model,
     pages::events_page_by_seq_with_the_cursors_of_base_and_head,
+    pages::p3_heads_are_those_of_the_rooms_there_are,
     pages::events_at_the_edges_are_empty_and_never_an_error,
     pages::messages_page_both_ways_and_say_whether_there_are_more,
     pages::messages_pass_over_other_kinds,

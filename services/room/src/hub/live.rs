@@ -223,7 +223,12 @@ impl<W: Clone> Live<W> {
         self.audience.hint(Hint { prev: prev.check, entry, own: true }, now);
     }
 
-    /// Takes what is said to be the log's head.
+    /// Takes the log's head, as a probe that was sent when the room stood at `stood` read it.
+    pub fn probed(&mut self, head: Cursor, stood: Seq, now: Instant) {
+        self.audience.log_head(head, stood, now);
+    }
+
+    /// Takes an event of the log that somebody has heard of.
     pub fn head(&mut self, head: Cursor, now: Instant) {
         self.audience.head(head, now);
     }

@@ -75,7 +75,12 @@ impl LiveRoom {
         result
     }
 
-    /// The same, unless the room has left memory: then it is to be asked for anew.
+    /// Looks at the room.
+    pub fn look<R>(&self, look: impl FnOnce(&Live<Waker>) -> R) -> R {
+        look(&self.lock().live)
+    }
+
+    /// Does something with the room like `with`, unless it has left memory: then it is to be asked for anew.
     pub fn enter<R>(&self, work: impl FnOnce(&mut Live<Waker>, Instant) -> R) -> Option<R> {
         let now = Instant::now();
         let mut state = self.lock();

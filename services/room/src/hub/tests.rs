@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
+use parlour_feed::{Budget, Entry, ReaderId, ReaderKind, ResyncReason};
 use tempfile::TempDir;
 
-use super::*;
+use super::{
+    live::{Fact, Taken},
+    signal::Signal,
+    *,
+};
 use crate::{
-    domain::room::{NewRoom, Visibility},
-    domain::{ids::UserId, message::User},
+    domain::{
+        event::{Body, Draft},
+        ids::UserId,
+        message::{DisplayName, RequestKey, User},
+        room::{NewRoom, Visibility},
+    },
     store::Options,
 };
 
@@ -17,7 +26,7 @@ struct House {
     hub: Hub,
     store: Arc<AnyStore>,
     tasks: Tasks,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl House {
@@ -37,12 +46,84 @@ impl House {
         store.create_room(&room).await.expect("it is made");
         let tasks = Tasks::new();
         let hub = Hub::new(Arc::clone(&store), settings, tasks.clone());
-        Self { hub, store, tasks, _folder: folder }
+        Self { hub, store, tasks, folder }
+    }
+
+    /// Appends as somebody else does: nobody here is told.
+    async fn appends_untold(&self, room: &RoomId, keys: &[&str]) {
+        let draft = |key: &&str| Draft {
+            room: room.clone(),
+            actor: User { id: UserId::new("ada"), name: DisplayName::guest(), guest: true },
+            key: RequestKey::stored(key),
+            key_is_clients: true,
+            body: Body::Message { content: (*key).to_owned(), reply_to: None },
+        };
+        let drafts: Vec<_> = keys.iter().map(draft).collect();
+        self.store.append(&drafts).await.expect("appended");
+    }
+
+    /// Puts an older log in the place of the room's: nothing of it is left but the room.
+    fn forgets(&self, room: &RoomId) {
+        let file = rusqlite::Connection::open(self.folder.path().join("parlour.db")).expect("opens");
+        let sql = format!(
+            "begin; delete from event; update room set last_seq = 0, last_at = created_at, message_count = 0 \
+             where id = '{room}'; commit"
+        );
+        file.execute_batch(&sql).expect("forgotten");
     }
 
     async fn close(self) {
         assert!(self.tasks.finish(SOON).await, "the rooms end by themselves");
         self.store.close().await;
+    }
+}
+
+/// One who reads a live room.
+struct Watcher {
+    room: Arc<LiveRoom>,
+    reader: ReaderId,
+    signal: Arc<Signal>,
+}
+
+impl Watcher {
+    async fn enter(house: &House) -> Self {
+        let signal = Arc::new(Signal::default());
+        let join = |live: &mut Live<Waker>, _| live.join(ReaderKind::Log, None, Waker::new(&signal, 1));
+        let (room, reader) = house.hub.enter(&general(), join).await.expect("it is there");
+        Self { room, reader, signal }
+    }
+
+    /// What it is given next, apart from presence.
+    async fn next(&self) -> (Taken, Vec<Entry<Fact>>) {
+        let budget = Budget { events: 64, bytes: 1 << 20 };
+        let next = async {
+            loop {
+                let mut events = Vec::new();
+                let taken = self.room.with(|live, now| live.step(self.reader, budget, 100, now, &mut events));
+                match taken {
+                    Taken::Nothing => self.signal.marked().await,
+                    Taken::Presence(_) => {}
+                    taken => return (taken, events),
+                }
+            }
+        };
+        tokio::time::timeout(SOON, next).await.expect("it is given something")
+    }
+
+    async fn resync(&self) -> (Cursor, ResyncReason) {
+        match self.next().await {
+            (Taken::Resync(cursor, reason), _) => (cursor, reason),
+            other => panic!("no resync: {other:?}"),
+        }
+    }
+
+    async fn closes(self, house: House) {
+        self.room.with(|live, now| live.part(self.reader, now));
+        house.close().await;
+    }
+
+    fn counters(&self) -> parlour_feed::Counters {
+        self.room.with(|live, _| live.counters())
     }
 }
 
@@ -86,16 +167,14 @@ async fn p8_an_idle_room_leaves_memory_and_comes_back_when_asked_for() {
 /// Somebody who reads a room as far as it goes when told to.
 struct Reader {
     room: Arc<LiveRoom>,
-    id: parlour_feed::ReaderId,
-    signal: Arc<signal::Signal>,
+    id: ReaderId,
+    signal: Arc<Signal>,
 }
 
 impl Reader {
     async fn joins(hub: &Hub, name: &str) -> Self {
-        let signal = Arc::<signal::Signal>::default();
-        let join = |live: &mut Live<Waker>, _| {
-            live.join(parlour_feed::ReaderKind::Log, None, Waker::new(&signal, 1))
-        };
+        let signal = Arc::<Signal>::default();
+        let join = |live: &mut Live<Waker>, _| live.join(ReaderKind::Log, None, Waker::new(&signal, 1));
         let name = RoomRef::Name(RoomName::parse(name).expect("a slug"));
         let (room, id) = hub.enter(&name, join).await.expect("it is there");
         Self { room, id, signal }
@@ -103,14 +182,14 @@ impl Reader {
 
     /// Reads up to that seq; says what it was given.
     async fn reads(&self, up_to: u64) -> Vec<u64> {
-        let budget = parlour_feed::Budget { events: 8, bytes: 1 << 20 };
+        let budget = Budget { events: 8, bytes: 1 << 20 };
         let mut given = Vec::new();
         while given.last().is_none_or(|last| *last < up_to) {
             let mut entries = Vec::new();
             let step = |live: &mut Live<Waker>, now| live.step(self.id, budget, 0, now, &mut entries);
             match self.room.with(step) {
-                live::Taken::Nothing => self.signal.marked().await,
-                live::Taken::Resync(..) => panic!("nothing is out of reach"),
+                Taken::Nothing => self.signal.marked().await,
+                Taken::Resync(..) => panic!("nothing is out of reach"),
                 _ => given.extend(entries.iter().map(|entry| entry.cursor.seq)),
             }
         }
@@ -145,17 +224,13 @@ async fn p8_p3_near_the_bound_of_all_rings_the_longest_unread_shrinks_and_its_re
     let (unread, read) =
         (Reader::joins(rooms.hub(), "general").await, Reader::joins(rooms.hub(), "tech").await);
     let say = async |room: &str, nth: u64| {
-        let actor = User {
-            id: UserId::new("u"),
-            name: crate::domain::message::DisplayName::stored("u"),
-            guest: true,
-        };
+        let actor = User { id: UserId::new("u"), name: DisplayName::stored("u"), guest: true };
         let send = crate::rooms::Send {
             from: None,
             room: RoomRef::Name(RoomName::parse(room).expect("a slug")),
             rate: crate::rooms::RateKey::User(actor.id.clone()),
             actor,
-            key: crate::domain::message::RequestKey::stored(&format!("k{nth}")),
+            key: RequestKey::stored(&format!("k{nth}")),
             key_is_clients: false,
             content: "x".repeat(1_000),
             reply_to: None,
@@ -193,4 +268,72 @@ async fn p8_p3_near_the_bound_of_all_rings_the_longest_unread_shrinks_and_its_re
     }
     assert!(writers.finish(SOON).await);
     house.close().await;
+}
+
+#[tokio::test]
+async fn p3_what_was_committed_and_never_told_is_found_by_the_probe() {
+    let house = House::open(Settings::default()).await;
+    let watcher = Watcher::enter(&house).await;
+    house.appends_untold(&watcher.room.place.id, &["a", "b"]).await;
+    house.hub.probe().await;
+    let (taken, events) = watcher.next().await;
+    assert!(matches!(taken, Taken::Events), "{taken:?}");
+    assert_eq!(events.iter().map(|entry| entry.cursor.seq).collect::<Vec<_>>(), [1, 2]);
+    let counters = watcher.counters();
+    assert_eq!((counters.gaps_found, counters.gaps_healed_by_log), (1, 1));
+    watcher.closes(house).await;
+}
+
+#[tokio::test]
+async fn p3_a_room_that_stands_where_the_log_does_asks_nothing_when_probed() {
+    let house = House::open(Settings::default()).await;
+    let watcher = Watcher::enter(&house).await;
+    house.appends_untold(&watcher.room.place.id, &["a"]).await;
+    house.hub.probe().await;
+    watcher.next().await;
+    let before = watcher.counters();
+    for _ in 0..3 {
+        house.hub.probe().await;
+    }
+    assert_eq!(watcher.counters(), before, "no read, no gap, no suspicion");
+    watcher.closes(house).await;
+}
+
+#[tokio::test]
+async fn p3_the_probe_goes_by_itself_in_every_live_room() {
+    let settings = Settings { probe: Duration::from_millis(20), ..Settings::default() };
+    let house = House::open(settings.clone()).await;
+    house.tasks.spawn(probe::keep(house.hub.clone(), settings.probe, house.tasks.drain().clone()));
+    let watcher = Watcher::enter(&house).await;
+    for key in ["a", "b"] {
+        house.appends_untold(&watcher.room.place.id, &[key]).await;
+        let (_, events) = watcher.next().await;
+        assert_eq!(events[0].event.event.key.as_str(), key);
+    }
+    watcher.closes(house).await;
+}
+
+#[tokio::test]
+async fn p3_a_log_replaced_by_an_older_one_ends_in_resync_however_long_it_has_grown() {
+    for grown in [&[][..], &["x"], &["x", "y"], &["x", "y", "z"]] {
+        let house = House::open(Settings::default()).await;
+        let watcher = Watcher::enter(&house).await;
+        let id = watcher.room.place.id.clone();
+        house.appends_untold(&id, &["a", "b"]).await;
+        house.hub.probe().await;
+        watcher.next().await;
+        house.forgets(&id);
+        if !grown.is_empty() {
+            house.appends_untold(&id, grown).await;
+        }
+        house.hub.probe().await;
+        let (cursor, reason) = watcher.resync().await;
+        let expected = if grown.len() < 2 { ResyncReason::Ahead } else { ResyncReason::OtherLog };
+        assert_eq!((cursor.seq, reason), (grown.len() as u64, expected), "{grown:?}");
+        house.appends_untold(&id, &["then"]).await;
+        house.hub.probe().await;
+        let (_, events) = watcher.next().await;
+        assert_eq!(events[0].cursor.seq, cursor.seq + 1, "it goes on from there");
+        watcher.closes(house).await;
+    }
 }

@@ -38,6 +38,8 @@ pub struct Settings {
     pub grace_broken: Duration,
     /// People in a room up to whom presence is told by name.
     pub presence_names: usize,
+    /// How often the log is asked how far the live rooms are.
+    pub probe: Duration,
     /// After how long an idle room leaves memory.
     pub idle_room: Duration,
     /// What clients of a stream that the drain ends are asked to wait at most.
@@ -63,6 +65,7 @@ impl Default for Settings {
             grace_closed: Duration::from_secs(2),
             grace_broken: Duration::from_secs(10),
             presence_names: 1_000,
+            probe: Duration::from_secs(10),
             idle_room: Duration::from_secs(60),
             drain_retry: Duration::from_secs(1),
             bounds: Bounds::default(),

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use parlour_feed::cursor::Seq;
+use parlour_feed::cursor::{Cursor, Seq};
 
 use super::{Appended, EventPage, GuestKey, Span, Store, StoreError, postgres::Postgres, sqlite::Sqlite};
 use crate::domain::{
@@ -98,6 +98,10 @@ impl Store for AnyStore {
 
     async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<Room>, StoreError> {
         either!(self, store => store.rooms(after, limit).await)
+    }
+
+    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, Cursor)>, StoreError> {
+        either!(self, store => store.heads(rooms).await)
     }
 
     async fn events(&self, room: &RoomId, after: Seq, limit: usize) -> Result<Option<EventPage>, StoreError> {

@@ -9,7 +9,7 @@ mod open;
 mod read;
 mod session;
 
-use parlour_feed::cursor::Seq;
+use parlour_feed::cursor::{Cursor, Seq};
 use tokio_postgres::types::Type;
 
 use self::session::Sessions;
@@ -100,6 +100,10 @@ impl Store for Postgres {
 
     async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<Room>, StoreError> {
         read::rooms(&self.sessions, after, limit).await
+    }
+
+    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, Cursor)>, StoreError> {
+        read::heads(&self.sessions, rooms).await
     }
 
     async fn events(&self, room: &RoomId, after: Seq, limit: usize) -> Result<Option<EventPage>, StoreError> {

@@ -16,7 +16,7 @@ use std::{
     },
 };
 
-use parlour_feed::cursor::Seq;
+use parlour_feed::cursor::{Cursor, Seq};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior};
 
 use self::worker::Worker;
@@ -107,6 +107,11 @@ impl Store for Sqlite {
     async fn rooms(&self, after: Option<&RoomName>, limit: usize) -> Result<Vec<Room>, StoreError> {
         let after = after.cloned();
         self.reader().run(move |connection| read::rooms(connection, after.as_ref(), limit)).await
+    }
+
+    async fn heads(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, Cursor)>, StoreError> {
+        let rooms = rooms.to_vec();
+        self.reader().run(move |connection| read::heads(connection, rooms)).await
     }
 
     async fn events(&self, room: &RoomId, after: Seq, limit: usize) -> Result<Option<EventPage>, StoreError> {

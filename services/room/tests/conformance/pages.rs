@@ -64,6 +64,21 @@ pub(crate) async fn events_at_the_edges_are_empty_and_never_an_error(place: Plac
     assert_eq!(store.events(&RoomId::generate(), 0, 10).await.expect("read"), None);
 }
 
+pub(crate) async fn p3_heads_are_those_of_the_rooms_there_are(place: Place) {
+    let store = place.open().await;
+    let lobby = room_of(&*store, "lobby", 3).await;
+    let attic = room_of(&*store, "attic", 1).await;
+    let empty = room(&*store, "empty").await;
+    let archived = append_one(&*store, change(&attic, "c1", "Title", true)).await;
+    let asked = [RoomId::generate(), lobby.clone(), empty.id.clone(), attic.clone()];
+    let mut heads = store.heads(&asked).await.expect("read");
+    heads.sort_by_key(|(_, head)| head.seq);
+    let lobbys = whole(&*store, &lobby).await[2].cursor(&lobby);
+    let attics = new(&archived).cursor(&attic);
+    assert_eq!(heads, [(empty.id.clone(), empty.cursor()), (attic, attics), (lobby, lobbys)]);
+    assert_eq!(store.heads(&[]).await.expect("read"), []);
+}
+
 pub(crate) async fn messages_page_both_ways_and_say_whether_there_are_more(place: Place) {
     let store = place.open().await;
     let lobby = room_of(&*store, "lobby", 10).await;

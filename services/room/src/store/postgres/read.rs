@@ -67,6 +67,21 @@ pub(super) async fn rooms(
     rows.iter().map(to_room).collect()
 }
 
+pub(super) async fn heads(
+    sessions: &Sessions,
+    rooms: &[RoomId],
+) -> Result<Vec<(RoomId, Cursor)>, StoreError> {
+    const QUERY: &str = "select id, last_seq, last_at from room where id = any ($1)";
+    let ids: Vec<&str> = rooms.iter().map(RoomId::as_str).collect();
+    let found = sessions.query(QUERY, &[(&ids, Type::TEXT_ARRAY)]).await?;
+    let heads = found.iter().map(|row| {
+        let id = room_id(at(row, 0)?)?;
+        let head = Cursor { check: Check::of(id.as_str(), at(row, 2)?), seq: seq_out(at(row, 1)?)? };
+        Ok((id, head))
+    });
+    heads.collect()
+}
+
 pub(super) async fn events(
     sessions: &Sessions,
     id: &RoomId,
@@ -160,9 +175,9 @@ fn page(found: &[Row], limit: usize) -> Result<(Vec<Event>, bool), StoreError> {
 }
 
 pub(super) fn to_room(row: &Row) -> Result<Room, StoreError> {
-    let (id, name): (&str, &str) = (at(row, 0)?, at(row, 1)?);
+    let name: &str = at(row, 1)?;
     Ok(Room {
-        id: RoomId::parse(id).ok_or_else(|| StoreError::Unusable(format!("\"{id}\" is no room's id")))?,
+        id: room_id(at(row, 0)?)?,
         name: RoomName::parse(name)
             .map_err(|_| StoreError::Unusable(format!("\"{name}\" is no room's name")))?,
         title: at(row, 2)?,
@@ -177,6 +192,10 @@ pub(super) fn to_room(row: &Row) -> Result<Room, StoreError> {
         created_by: UserId::new(at::<&str>(row, 11)?),
         request_key: at(row, 12)?,
     })
+}
+
+fn room_id(id: &str) -> Result<RoomId, StoreError> {
+    RoomId::parse(id).ok_or_else(|| StoreError::Unusable(format!("\"{id}\" is no room's id")))
 }
 
 /// Reads an event whose columns begin at `from`.

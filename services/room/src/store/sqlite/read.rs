@@ -66,6 +66,24 @@ pub(super) fn rooms(
     Ok(rooms)
 }
 
+pub(super) fn heads(
+    connection: &mut Connection,
+    rooms: Vec<RoomId>,
+) -> Result<Vec<(RoomId, Cursor)>, StoreError> {
+    const QUERY: &str = "select last_seq, last_at from room where id = ?1";
+    let moment = connection.transaction().map_err(failed)?;
+    let mut statement = moment.prepare_cached(QUERY).map_err(failed)?;
+    let mut heads = Vec::with_capacity(rooms.len());
+    for id in rooms {
+        let head = statement.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional();
+        if let Some((seq, time)) = head.map_err(failed)? {
+            let head = Cursor { check: Check::of(id.as_str(), time), seq: seq_out(seq)? };
+            heads.push((id, head));
+        }
+    }
+    Ok(heads)
+}
+
 pub(super) fn events(
     connection: &mut Connection,
     id: &RoomId,
