@@ -54,14 +54,16 @@ impl<S: Socket> Session<S> {
         }
         let mut entries = Vec::new();
         let reader = seat.reader;
-        let (step, is_live) = seat.room.look(|feed| {
+        let (step, is_live, is_poll_due) = seat.room.look(|feed| {
             let step = feed.step(reader, budget, now(), &mut entries);
-            (step, feed.is_live(reader))
+            (step, feed.is_live(reader), feed.is_poll_due())
         });
+        if is_poll_due {
+            seat.room.nudge();
+        }
         match step {
             Step::Nothing if is_live => self.verified(name, None),
-            // It waits for the log, which the room's driver reads.
-            Step::Nothing => seat.room.nudge(),
+            Step::Nothing => {} // it waits for the log, and is woken
             Step::Events => {
                 self.verified(name, None);
                 self.ready.push_back(Arc::clone(name));
