@@ -26,8 +26,8 @@ def adopt_orphans():
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-def descendants(spare=()):
-    """Living processes below this one, without those of `spare` and below: pid → command line."""
+def descendants(spare=(), of=None):
+    """Living processes below this one (or `of`), without those of `spare` and below: pid → command line."""
     children, commands = {}, {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -41,7 +41,7 @@ def descendants(spare=()):
         if state != "Z":
             commands[int(entry.name)] = command or stat[: stat.rindex(")") + 1]
         children.setdefault(int(parent), []).append(int(entry.name))
-    found, waiting = {}, list(children.get(os.getpid(), []))
+    found, waiting = {}, list(children.get(of or os.getpid(), []))
     while waiting:
         pid = waiting.pop()
         if pid in spare:

@@ -12,6 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from testing.guard import descendants
 from testing.ports import free_port
 
 START_SECONDS = 60
@@ -72,6 +73,14 @@ class Postgres:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text()}")
             time.sleep(0.1)
+
+    def signal(self, signum):
+        """Sends a signal to the server and all its processes."""
+        for pid in [self.process.pid, *descendants(of=self.process.pid)]:
+            try:
+                os.kill(pid, signum)
+            except ProcessLookupError:
+                pass
 
     def stop(self):
         """Ends the server: politely, else at once. Its folder stays for the guard to remove."""

@@ -138,6 +138,7 @@ impl App {
         let Self { browsers, router, relay, rooms, sessions, unready, notice, drain, .. } = self;
         // The relay outlives the sessions, whose goodbyes it carries.
         behind.spawn(metrics::watch(relay.pools().clone(), behind.drain().clone()));
+        behind.spawn(tell_echo(relay.clone(), behind.drain().clone()));
         let relay_end = behind.drain().clone();
         behind.spawn(async move { relay.run(relay_end).await });
         let accepting = http::serve(browsers, router, &sessions);
@@ -167,6 +168,15 @@ impl App {
                 tracing::error!(%error, "the admin port failed");
             }
         });
+    }
+}
+
+/// Tells how old the relay's last echo is, until `end`.
+async fn tell_echo(relay: Relay, end: CancellationToken) {
+    let age = admin::proof_age("gateway");
+    let mut every = tokio::time::interval(limits::TELL_EVERY);
+    while end.run_until_cancelled(every.tick()).await.is_some() {
+        age.set(relay.echo_age().as_secs_f64());
     }
 }
 

@@ -51,6 +51,8 @@ pub const CONNECTIONS: usize = 100_000;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// How long a gateway that is to stop says so before it takes nothing more, at most; a tenth of the drain.
 pub const UNREADY: Duration = Duration::from_secs(2);
+/// How often the age of the relay's last echo is told.
+pub const TELL_EVERY: Duration = Duration::from_millis(500);
 /// How long what stands behind the sessions may take to end once they have.
 pub const BEHIND_END: Duration = Duration::from_secs(2);
 

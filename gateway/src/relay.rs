@@ -10,7 +10,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use parlour_chassis::tasks::Tasks;
@@ -58,6 +58,8 @@ struct Shared {
     /// There is something to send.
     output: Notify,
     is_ready: AtomicBool,
+    /// When the last echo came; before the first, since when one is waited for.
+    echoed: Mutex<Instant>,
     history: History,
     names: Names,
 }
@@ -77,6 +79,7 @@ impl Relay {
             lane: Mutex::new(lane),
             output: Notify::new(),
             is_ready: AtomicBool::new(false),
+            echoed: Mutex::new(now()),
         }))
     }
 
@@ -88,6 +91,17 @@ impl Relay {
     /// What all rooms and sessions of this gateway hold.
     pub fn pools(&self) -> &Pools {
         &self.0.pools
+    }
+
+    /// How long ago the room service's last echo came.
+    pub fn echo_age(&self) -> Duration {
+        now().saturating_duration_since(*self.0.echoed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The room service's echo came.
+    fn echoed(&self) {
+        *self.0.echoed.lock().unwrap_or_else(PoisonError::into_inner) = now();
+        self.0.is_ready.store(true, Ordering::Relaxed);
     }
 
     /// A new session, not open yet.

@@ -183,7 +183,7 @@ impl Stream<'_> {
                 *self.was_attached = true;
                 tracing::info!("the relay is attached");
             }
-            Down::Pong(_) => return relay.0.is_ready.store(true, Ordering::Relaxed),
+            Down::Pong(_) => return relay.echoed(),
             Down::GoingAway(_) => return tracing::info!("the room service is about to end the relay"),
             _ => {}
         }

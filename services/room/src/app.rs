@@ -24,7 +24,7 @@ use crate::{
     readiness::Readiness,
     rooms::Rooms,
     rpc::{self, Door, Service},
-    store::{AnyStore, Options, Store},
+    store::{AnyStore, Options, Store, writer::Writer},
 };
 
 /// Who makes the rooms that stand from the start.
@@ -42,6 +42,7 @@ pub struct App {
     readiness: Readiness,
     pools: Pools,
     tasks: Tasks,
+    writer: Writer,
     writers: Tasks,
     drain: Duration,
 }
@@ -78,12 +79,25 @@ impl App {
         let (tasks, writers) = (Tasks::new(), Tasks::new());
         let rooms = Rooms::build(Arc::clone(&store), config.settings, &tasks, &writers);
         let pools = rooms.hub().pools().clone();
+        let writer = rooms.writer().clone();
         let credential = ServiceCredential::new(config.service_token.as_ref().map(|token| token.expose()));
         let door = Door::new(credential, Proxies::new(config.trusted_proxies));
         let health = HealthReporter::new();
         let routes = rpc::routes(Service::new(rooms, auth, door, &tasks), health.clone());
-        let readiness = Readiness::new(tasks.drain().clone());
-        Ok(Self { grpc, admin, routes, store, health, readiness, pools, tasks, writers, drain: config.drain })
+        let readiness = Readiness::new(writer.count(), tasks.drain().clone());
+        Ok(Self {
+            grpc,
+            admin,
+            routes,
+            store,
+            health,
+            readiness,
+            pools,
+            tasks,
+            writer,
+            writers,
+            drain: config.drain,
+        })
     }
 
     /// Where it is reached.
@@ -124,7 +138,7 @@ impl App {
             });
         }
         let store = Arc::clone(&self.store);
-        self.tasks.spawn(self.readiness.keep(self.store, self.health));
+        self.tasks.spawn(self.readiness.keep(self.writer, self.health));
         let incoming = TcpIncoming::from(self.grpc).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));
         let drain = self.tasks.drain().clone();
         let serve = rpc::server()

@@ -112,6 +112,11 @@ impl Rooms {
         &self.0.hub
     }
 
+    /// What appends for everyone.
+    pub fn writer(&self) -> &Writer {
+        &self.0.writer
+    }
+
     /// The settings it was built with.
     pub fn settings(&self) -> &Settings {
         &self.0.settings

@@ -174,11 +174,11 @@ pub trait Store: Send + Sync + 'static {
     /// `Unavailable`.
     fn guest_keys(&self) -> impl Future<Output = Result<Vec<GuestKey>, StoreError>> + Send;
 
-    /// Proves that a statement is answered.
+    /// Proves that what that writer writes is committed: updates a row of its own, which is in no room and has no seq.
     ///
     /// # Errors
     /// `Unavailable`.
-    fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn prove(&self, writer: usize) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// A key that signs guest tokens.

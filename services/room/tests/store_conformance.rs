@@ -71,6 +71,8 @@ every_store! {
     writer::p1_p2_64_senders_are_heard_after_the_commit_in_seq_order,
     writer::p5_a_repeat_is_not_published_but_tells_how_far_the_log_is,
     writer::what_waits_when_the_writer_drains_is_written_and_the_rest_refused,
+    writer::p13_a_proof_goes_through_each_writers_queue_and_commit,
+    writer::p13_a_proof_waits_its_turn_behind_what_waits_before_it,
     kill::p6_acknowledged_sends_survive_kill_9_without_a_gap,
 }
 

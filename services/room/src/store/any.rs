@@ -134,7 +134,7 @@ impl Store for AnyStore {
         either!(self, store => store.guest_keys().await)
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        either!(self, store => store.ping().await)
+    async fn prove(&self, writer: usize) -> Result<(), StoreError> {
+        either!(self, store => store.prove(writer).await)
     }
 }

@@ -25,12 +25,16 @@ pub(super) struct Applied {
 }
 
 /// The steps of SQLite.
-pub(super) const SQLITE: &[Migration] =
-    &[Migration { version: 1, name: "room", sql: include_str!("../../migrations/sqlite/0001_room.sql") }];
+pub(super) const SQLITE: &[Migration] = &[
+    Migration { version: 1, name: "room", sql: include_str!("../../migrations/sqlite/0001_room.sql") },
+    Migration { version: 2, name: "tracer", sql: include_str!("../../migrations/sqlite/0002_tracer.sql") },
+];
 
 /// The steps of PostgreSQL.
-pub(super) const POSTGRES: &[Migration] =
-    &[Migration { version: 1, name: "room", sql: include_str!("../../migrations/postgres/0001_room.sql") }];
+pub(super) const POSTGRES: &[Migration] = &[
+    Migration { version: 1, name: "room", sql: include_str!("../../migrations/postgres/0001_room.sql") },
+    Migration { version: 2, name: "tracer", sql: include_str!("../../migrations/postgres/0002_tracer.sql") },
+];
 
 impl Migration {
     /// What tells that its text is still the one that was applied.

@@ -77,7 +77,7 @@ pub(super) fn seq_out(seq: i64) -> Result<Seq, StoreError> {
     Seq::try_from(seq).map_err(|_| StoreError::Unusable(format!("the log holds a seq of {seq}")))
 }
 
-/// A limit as the stores take it.
+/// A limit, or a small number of ours, as the stores take it.
 pub(super) fn limit_in(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

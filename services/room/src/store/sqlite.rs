@@ -22,7 +22,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior};
 use self::worker::Worker;
 use super::{
     Appended, EventPage, GuestKey, Span, Store, StoreError,
-    row::{now_us, visibility_in},
+    row::{limit_in, now_us, visibility_in},
 };
 use crate::domain::{
     event::{Draft, Event},
@@ -148,8 +148,14 @@ impl Store for Sqlite {
         self.writer.run(guest_keys).await
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.writer.run(|connection| read::ping(connection)).await
+    async fn prove(&self, writer: usize) -> Result<(), StoreError> {
+        const PROVE: &str = "insert into tracer (writer, at) values (?1, ?2) \
+            on conflict (writer) do update set at = excluded.at";
+        let values = (limit_in(writer), now_us());
+        let prove = move |connection: &mut Connection| {
+            connection.prepare_cached(PROVE).and_then(|mut prove| prove.execute(values)).map_err(failed)
+        };
+        self.writer.run(prove).await.map(drop)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Group commit.
 //!
 //! Owns the queues in front of the store. Promises that what waits goes as one transaction, that a lone draft waits for
-//! nobody, that an event is published after its commit and before its answer, in seq order a room (P1, P2), and that a
-//! full queue refuses (P8). Never reads the log and never repeats a batch: the store does.
+//! nobody, that an event is published after its commit and before its answer, in seq order a room (P1, P2), that a full
+//! queue refuses (P8), and that a proof of a writer goes through its queue and a commit (P13). Never reads the log and
+//! never repeats a batch: the store does.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -41,12 +42,19 @@ pub trait Published: Send + Sync + 'static {
 /// What appends for everyone. Clones are handles to the same queues.
 #[derive(Clone, Debug)]
 pub struct Writer {
-    lanes: Arc<[mpsc::Sender<Waiting>]>,
+    lanes: Arc<[mpsc::Sender<Job>]>,
 }
 
 /// An answer that is under way. Dropping it does not take the draft back.
 #[derive(Debug)]
 pub struct Pending(oneshot::Receiver<Result<Appended, StoreError>>);
+
+/// What waits in a writer's queue.
+#[derive(Debug)]
+enum Job {
+    Append(Waiting),
+    Prove(oneshot::Sender<Result<(), StoreError>>),
+}
 
 #[derive(Debug)]
 struct Waiting {
@@ -55,10 +63,14 @@ struct Waiting {
     answer_tx: oneshot::Sender<Result<Appended, StoreError>>,
 }
 
+/// Whom to answer, for a draft of which room, waiting since when.
+type Sender = (RoomId, Instant, oneshot::Sender<Result<Appended, StoreError>>);
+
 struct Lane<S, P> {
+    number: usize,
     store: Arc<S>,
     published: Arc<P>,
-    inbox: mpsc::Receiver<Waiting>,
+    inbox: mpsc::Receiver<Job>,
     drain: CancellationToken,
     messages: Counter,
     duration: Histogram,
@@ -68,9 +80,10 @@ impl Writer {
     /// Starts the writers in front of `store`. When `tasks` drains they commit what waits, refuse what comes later, and
     /// end: so give them a set of their own that is finished after all who send.
     pub fn spawn<S: Store, P: Published>(store: &Arc<S>, published: &Arc<P>, tasks: &Tasks) -> Self {
-        let lanes = (0..store.writers().max(1)).map(|_| {
+        let lanes = (0..store.writers().max(1)).map(|number| {
             let (inbox_tx, inbox) = mpsc::channel(QUEUE_DRAFTS);
             let lane = Lane {
+                number,
                 store: Arc::clone(store),
                 published: Arc::clone(published),
                 inbox,
@@ -91,12 +104,14 @@ impl Writer {
     pub fn submit(&self, draft: Draft) -> Result<Pending, StoreError> {
         let (answer_tx, answer) = oneshot::channel();
         let lane = self.lane(&draft.room);
-        lane.try_send(Waiting { draft, since: Instant::now(), answer_tx }).map_err(|refused| {
-            StoreError::Unavailable(match refused {
-                mpsc::error::TrySendError::Full(_) => "too many drafts wait to be written".into(),
-                mpsc::error::TrySendError::Closed(_) => "the writer has ended".into(),
-            })
-        })?;
+        lane.try_send(Job::Append(Waiting { draft, since: Instant::now(), answer_tx })).map_err(
+            |refused| {
+                StoreError::Unavailable(match refused {
+                    mpsc::error::TrySendError::Full(_) => "too many drafts wait to be written".into(),
+                    mpsc::error::TrySendError::Closed(_) => "the writer has ended".into(),
+                })
+            },
+        )?;
         Ok(Pending(answer))
     }
 
@@ -108,7 +123,25 @@ impl Writer {
         self.submit(draft)?.answer().await
     }
 
-    fn lane(&self, room: &RoomId) -> &mpsc::Sender<Waiting> {
+    /// How many writers there are, numbered from 0.
+    pub fn count(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Proves that the writer of that number commits: by a row of its own, after all that waits before it in its queue.
+    /// Where the queue is full the proof waits for its place.
+    ///
+    /// # Errors
+    /// `Unavailable` where it did not commit, or has ended.
+    pub async fn prove(&self, number: usize) -> Result<(), StoreError> {
+        let ended = || StoreError::Unavailable("the writer has ended".into());
+        let (answer_tx, answer) = oneshot::channel();
+        let lane = self.lanes.get(number).ok_or_else(ended)?;
+        lane.send(Job::Prove(answer_tx)).await.map_err(|_| ended())?;
+        answer.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    fn lane(&self, room: &RoomId) -> &mpsc::Sender<Job> {
         let mut hasher = DefaultHasher::new();
         room.hash(&mut hasher);
         let index = hasher.finish() % self.lanes.len() as u64;
@@ -148,13 +181,31 @@ impl<S: Store, P: Published> Lane<S, P> {
         }
     }
 
-    async fn commit(&mut self, batch: &mut Vec<Waiting>) {
+    /// Commits the drafts of a batch, then the proof of it: one that fails is not followed by another wait.
+    async fn commit(&mut self, batch: &mut Vec<Job>) {
         let mut drafts = Vec::with_capacity(batch.len());
         let mut senders = Vec::with_capacity(batch.len());
-        for Waiting { draft, since, answer_tx } in batch.drain(..) {
-            senders.push((draft.room.clone(), since, answer_tx));
-            drafts.push(draft);
+        let mut proofs = Vec::new();
+        for job in batch.drain(..) {
+            match job {
+                Job::Append(Waiting { draft, since, answer_tx }) => {
+                    senders.push((draft.room.clone(), since, answer_tx));
+                    drafts.push(draft);
+                }
+                Job::Prove(answer_tx) => proofs.push(answer_tx),
+            }
         }
+        proofs.retain(|answer_tx| !answer_tx.is_closed());
+        let mut done = if drafts.is_empty() { Ok(()) } else { self.append(drafts, senders).await };
+        if done.is_ok() && !proofs.is_empty() {
+            done = self.store.prove(self.number).await;
+        }
+        for answer_tx in proofs {
+            let _ = answer_tx.send(done.clone()); // whoever asked may have gone
+        }
+    }
+
+    async fn append(&self, drafts: Vec<Draft>, senders: Vec<Sender>) -> Result<(), StoreError> {
         match self.store.append(&drafts).await {
             Ok(answers) => {
                 debug_assert_eq!(answers.len(), drafts.len(), "an answer a draft");
@@ -163,12 +214,14 @@ impl<S: Store, P: Published> Lane<S, P> {
                     let answer = self.publish(&room, appended);
                     let _ = answer_tx.send(answer); // whoever asked may have gone
                 }
+                Ok(())
             }
             Err(error) => {
                 tracing::warn!(%error, drafts = drafts.len(), "a batch was not appended");
                 for (_, _, answer_tx) in senders {
                     let _ = answer_tx.send(Err(error.clone()));
                 }
+                Err(error)
             }
         }
     }

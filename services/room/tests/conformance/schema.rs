@@ -16,7 +16,7 @@ pub(crate) async fn a_store_that_is_opened_again_has_everything(place: Place) {
     let first = append_one(&*store, message(&lobby, "ada", "k1", "hello")).await;
     let log = whole(&*store, &lobby).await;
     store.close().await;
-    assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))), "a closed store says so");
+    assert!(matches!(store.prove(0).await, Err(StoreError::Unavailable(_))), "a closed store says so");
     assert!(matches!(
         store.append(&[message(&lobby, "ada", "k2", "too late")]).await,
         Err(StoreError::Unavailable(_))

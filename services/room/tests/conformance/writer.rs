@@ -128,3 +128,41 @@ pub(crate) async fn what_waits_when_the_writer_drains_is_written_and_the_rest_re
     assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
     assert_eq!(whole(&*store, &lobby).await.len(), 1_000);
 }
+
+pub(crate) async fn p13_a_proof_goes_through_each_writers_queue_and_commit(place: Place) {
+    let store = place.open().await;
+    let (writer, heard, tasks) = writer(&store);
+    assert_eq!(writer.count(), store.writers());
+    for number in 0..writer.count() {
+        writer.prove(number).await.expect("it commits");
+        writer.prove(number).await.expect("and again");
+    }
+    assert!(
+        matches!(writer.prove(writer.count()).await, Err(StoreError::Unavailable(_))),
+        "there is no such one"
+    );
+    // What fails on purpose tells how many rows there are.
+    let rows = format!(
+        "create table counted (n integer check (n = {})); \
+        insert into counted select count(*) from tracer where at > 0",
+        writer.count()
+    );
+    place.meddle(&rows).await;
+    assert!(heard.events.lock().expect("not poisoned").is_empty(), "it is in no room");
+    assert!(tasks.finish(Duration::from_secs(10)).await);
+    assert!(matches!(writer.prove(0).await, Err(StoreError::Unavailable(_))), "the writers have ended");
+}
+
+pub(crate) async fn p13_a_proof_waits_its_turn_behind_what_waits_before_it(place: Place) {
+    let store = place.open().await;
+    let (writer, heard, tasks) = writer(&store);
+    let lobby = room(&*store, "lobby").await.id;
+    for n in 0..1_000 {
+        drop(writer.submit(message(&lobby, "ada", &format!("k{n}"), "hello")).expect("there is room"));
+    }
+    for number in 0..writer.count() {
+        writer.prove(number).await.expect("it commits");
+    }
+    assert_eq!(heard.last(&lobby), Some(1_000), "all that was before it is committed and told");
+    assert!(tasks.finish(Duration::from_secs(10)).await);
+}

@@ -146,11 +146,6 @@ pub(super) fn guest_keys(connection: &Connection) -> Result<Vec<GuestKey>, Store
     keys.collect::<Result<_, _>>().map_err(failed)
 }
 
-pub(super) fn ping(connection: &Connection) -> Result<(), StoreError> {
-    connection.query_row("select count(*) from migration", [], |row| row.get::<_, i64>(0)).map_err(failed)?;
-    Ok(())
-}
-
 fn time_of(connection: &Connection, id: &RoomId, seq: Seq) -> Result<Option<i64>, StoreError> {
     const QUERY: &str = "select at from event where room_id = ?1 and seq = ?2";
     one(connection, QUERY, (id.as_str(), seq_in(seq)), |row| row.get(0).map_err(failed))
