@@ -165,9 +165,9 @@ impl<E: Weigh + Clone> Pages<E> {
 
     /// Somebody has taken from the page: it has served its purpose, and may go where another needs the room; whether
     /// one does.
-    pub(crate) fn mark_used(&mut self, number: u64) -> bool {
-        if let Some(Shared { state: State::Kept { is_used, .. }, .. }) = self.shared.get_mut(&number) {
-            *is_used = true;
+    pub(crate) fn mark_used(&mut self, number: u64, now: Instant) -> bool {
+        if let Some(Shared { state: State::Kept { used, .. }, .. }) = self.shared.get_mut(&number) {
+            *used = Some(now);
         }
         self.is_short()
     }
@@ -210,7 +210,7 @@ impl<E: Weigh + Clone> Pages<E> {
         shared.hold(matches!(outcome, Outcome::Whole), self.limits.page_reserve);
         match outcome {
             Outcome::Whole => {
-                shared.state = State::Kept { since: now, is_used: false };
+                shared.state = State::Kept { since: now, used: None };
                 self.retry.succeeded();
                 self.read += 1;
             }

@@ -93,7 +93,7 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             Source::Page(number) => {
                 let cut = self.position().seq;
                 let to = take(self.pages.after(number, at.seq, cut), budget, into).unwrap_or(at);
-                self.is_polled &= !self.pages.mark_used(number);
+                self.is_polled &= !self.pages.mark_used(number, now);
                 self.advance(id, to);
                 Step::Events
             }

@@ -36,7 +36,7 @@ pub(super) enum State {
     Idle,
     Queued,
     Asked { ticket: u64 },
-    Kept { since: Instant, is_used: bool },
+    Kept { since: Instant, used: Option<Instant> },
 }
 
 pub(super) enum Outcome {
@@ -50,16 +50,20 @@ impl<E: Weigh> Shared<E> {
         Self { waiters, interest: 0, state: State::Idle, began: 0, stood: 0, page: None, bytes: 0, held }
     }
 
-    /// Until when it is kept: briefly for whoever else comes there, longer for those who wait for it or are taking it.
+    /// Until when it is kept, counted from when somebody last took from it: briefly for whoever else comes there, longer
+    /// for those who wait for it or are taking it. So a crowd that comes over a while reads it once.
     pub(super) fn end(&self, limits: &Limits) -> Option<Instant> {
         let keep = if self.interest == 0 { limits.page_keep } else { limits.page_hold };
-        self.since().map(|since| since + keep)
+        match self.state {
+            State::Kept { since, used } => Some(used.unwrap_or(since) + keep),
+            State::Idle | State::Queued | State::Asked { .. } => None,
+        }
     }
 
     /// From when on another page may have its room: once somebody has taken from it, so that each page read moves
     /// somebody on, however slow all of them are.
     pub(super) fn spared(&self, limits: &Limits) -> Option<Instant> {
-        let is_unused = self.interest > 0 && matches!(self.state, State::Kept { is_used: false, .. });
+        let is_unused = self.interest > 0 && matches!(self.state, State::Kept { used: None, .. });
         self.since().map(|since| since + if is_unused { limits.page_hold } else { limits.page_keep })
     }
 
