@@ -13,6 +13,9 @@ pub const PAGE_DEFAULT: u32 = 50;
 pub const PAGE_MAX: u32 = 200;
 /// How many characters names, keys and request ids may have.
 pub const NAME_CHARS: usize = 64;
+/// How many events of a room's log are read at once for those who return. Twice a client's page: wherever in a page
+/// somebody begins, what was missed is read in no more pages than a client would need.
+pub const LOG_PAGE: usize = 100;
 /// How many people a presence snapshot names.
 pub const USERS_SHOWN: usize = 100;
 

@@ -16,7 +16,7 @@ from testing.system import SERVICE_TOKEN, House, Service, binary
 METRICS = {
     "parlour-room": [
         "parlour_readiness_proof_age_seconds", "parlour_room_live_rooms", "parlour_room_messages_appended_total",
-        "parlour_room_relay_events_total",
+        "parlour_room_store_pages_read_total", "parlour_room_relay_events_total",
         "parlour_room_slow_consumers_total", "parlour_room_gaps_total", "parlour_room_append_duration_seconds",
         "parlour_room_fanout_duration_seconds",
     ],

@@ -19,7 +19,11 @@ use super::{
     audience::{Feed, Start},
     event::{Frames, RoomEvent, TypingNotice, entry, hints, id},
 };
-use crate::{limits::Limits, metrics as names, upstream::Upstream};
+use crate::{
+    limits::{self, Limits},
+    metrics as names,
+    upstream::Upstream,
+};
 
 /// What the relay says of one room, for every session here.
 #[derive(Debug)]
@@ -64,6 +68,7 @@ impl Room {
         let bounds = parlour_feed::Limits {
             ring_events: limits.ring_events,
             replay_events: limits.replay_events,
+            page_events: limits::LOG_PAGE,
             ..parlour_feed::Limits::ordered()
         };
         let feed = Feed::new(Arc::clone(&name), bounds, limits.presence_names, seed);

@@ -122,6 +122,11 @@ impl House {
         started
     }
 
+    /// The store, for who may use it while the room service is stopped.
+    pub(crate) fn store(&self) -> String {
+        format!("sqlite:{}", self._folder.path().join("parlour.db").display())
+    }
+
     fn source(&self, tables: &[&[parlour_chassis::settings::Setting]]) -> Source {
         let vars = self.vars.iter().cloned();
         Source::read(clap::Command::new("house"), tables, &[], [OsString::from("house")], vars)

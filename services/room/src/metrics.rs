@@ -19,6 +19,7 @@ pub fn describe() {
     describe_gauge!("parlour_room_page_bytes", Unit::Bytes, "What the readers' pages of all rooms hold.");
     describe_gauge!("parlour_room_outbox_bytes", Unit::Bytes, "What the outboxes of all streams hold.");
     describe_counter!("parlour_room_messages_appended_total", "Messages committed, repeats aside.");
+    describe_counter!("parlour_room_store_pages_read_total", "Pages of events read from the store.");
     describe_counter!("parlour_room_relay_events_total", "Events handed to gateways, once a gateway.");
     describe_counter!(
         "parlour_room_slow_consumers_total",
@@ -56,6 +57,7 @@ fn begin() {
         let _ = gauge!(pool);
     }
     let _ = counter!("parlour_room_messages_appended_total");
+    let _ = counter!("parlour_room_store_pages_read_total");
     let _ = counter!("parlour_room_relay_events_total");
     for stream in ["relay", "chat"] {
         let _ = counter!("parlour_room_slow_consumers_total", "stream" => stream);

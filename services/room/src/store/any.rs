@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use metrics::counter;
 use parlour_feed::cursor::{Cursor, Seq};
 
 use super::{Appended, EventPage, GuestKey, Span, Store, StoreError, postgres::Postgres, sqlite::Sqlite};
@@ -105,7 +106,9 @@ impl Store for AnyStore {
     }
 
     async fn events(&self, room: &RoomId, after: Seq, limit: usize) -> Result<Option<EventPage>, StoreError> {
-        either!(self, store => store.events(room, after, limit).await)
+        let page = either!(self, store => store.events(room, after, limit).await);
+        counter!("parlour_room_store_pages_read_total").increment(u64::from(page.is_ok()));
+        page
     }
 
     async fn messages(
