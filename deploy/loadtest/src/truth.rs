@@ -11,6 +11,8 @@ use std::{
 
 /// How many absences of one client in one room are remembered.
 const REMEMBERED: usize = 64;
+/// How many comings and goings of one client in one room are kept as evidence.
+const TRAIL: usize = 6;
 /// How much of a grace must have passed before a return may be seen as a leave and a join: clients and servers do not
 /// see the end of a connection at the same moment.
 const CERTAIN: f64 = 0.75;
@@ -62,9 +64,17 @@ struct Attendance {
     /// When each absence that others may have seen ended, or began where it has not ended.
     absences: VecDeque<Duration>,
     forgotten: Option<Duration>,
+    trail: VecDeque<(Duration, &'static str)>,
 }
 
 impl Attendance {
+    fn note(&mut self, now: Duration, what: &'static str) {
+        if self.trail.len() == TRAIL {
+            self.trail.pop_front();
+        }
+        self.trail.push_back((now, what));
+    }
+
     fn absent(&mut self, at: Duration) {
         if self.absences.len() == REMEMBERED {
             self.forgotten = self.absences.pop_front();
@@ -96,6 +106,7 @@ impl Truth {
     /// Somebody has joined.
     pub(crate) fn came(&mut self, client: usize, room: usize, now: Duration) {
         let attendance = self.at(client, room);
+        attendance.note(now, "came");
         match attendance.state {
             State::Away(since, grace) if now - since >= grace.mul_f64(CERTAIN) => attendance.absent(now),
             // It left, and comes back: the absence lasts until now.
@@ -112,6 +123,7 @@ impl Truth {
     /// Somebody leaves, without grace.
     pub(crate) fn leaves(&mut self, client: usize, room: usize, now: Duration) {
         let attendance = self.at(client, room);
+        attendance.note(now, "left");
         if attendance.state != State::Out {
             attendance.absent(now);
         }
@@ -122,7 +134,9 @@ impl Truth {
     pub(crate) fn parted(&mut self, client: usize, room: usize, now: Duration, parting: Parting) {
         let grace = self.graces.of(parting);
         let attendance = self.at(client, room);
-        if attendance.state == State::In {
+        attendance.note(now, if parting == Parting::Closed { "closed" } else { "broke" });
+        // Also one whose join had no answer: the server may have let it in.
+        if !matches!(attendance.state, State::Away(..)) {
             attendance.state = State::Away(now, grace);
         }
         attendance.lingers = attendance.lingers.max(now + grace);
@@ -137,6 +151,17 @@ impl Truth {
     pub(crate) fn present(&self, room: usize) -> BTreeSet<String> {
         let names = self.names.iter().zip(&self.rooms[room]);
         names.filter(|(_, at)| at.state == State::In).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What somebody did last in a room.
+    pub(crate) fn trail(&self, name: &str, room: usize) -> Vec<String> {
+        let client = self.names.iter().position(|known| known == name);
+        let trail = client.map(|client| &self.rooms[room][client].trail);
+        trail
+            .into_iter()
+            .flatten()
+            .map(|(at, what)| format!("{} ms: {name} {what}", at.as_millis()))
+            .collect()
     }
 
     /// How often somebody may rightly be said to have left to a session that began at `since`; `None` where that is not
@@ -218,6 +243,14 @@ mod tests {
         truth.leaves(0, 0, s(4));
         assert!(truth.may_linger(0, 0, s(11)));
         assert!(!truth.may_linger(0, 0, s(14)));
+    }
+
+    #[test]
+    fn p7_one_who_parted_before_its_join_was_answered_may_be_seen_to_leave() {
+        let mut truth = truth();
+        truth.parted(0, 0, s(1), Parting::Closed);
+        assert_eq!(truth.absences("ada", 0, s(0), s(3)), Some(1));
+        assert!(truth.present(0).is_empty());
     }
 
     #[test]

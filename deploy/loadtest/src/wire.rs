@@ -124,6 +124,7 @@ pub(crate) struct Message {
 pub(crate) enum Down {
     Welcome {
         guest_token: Option<String>,
+        user: String,
     },
     Joined {
         room: String,
@@ -185,6 +186,7 @@ struct Fields {
     cursor: String,
     data: Option<Data>,
     guest_token: Option<String>,
+    user: User,
     users: Vec<User>,
     joined: Vec<User>,
     left: Vec<User>,
@@ -226,7 +228,7 @@ impl Told {
         let Fields { room, cursor, count, reason, .. } = fields;
         let retry_after_ms = fields.retry_after_ms;
         let down = match fields.kind.as_str() {
-            "welcome" => Down::Welcome { guest_token: fields.guest_token },
+            "welcome" => Down::Welcome { guest_token: fields.guest_token, user: fields.user.id },
             "joined" => Down::Joined { room, cursor, users: people(fields.users), count },
             "ack" => Down::Ack { seq: fields.seq },
             "error" => Down::Error { code: fields.code, retry_after_ms },
@@ -262,7 +264,9 @@ impl Told {
     /// Reads a frame of `Chat`.
     pub(crate) fn from_chat(response: v1::ChatResponse) -> Self {
         let down = match response.frame {
-            Some(Response::Welcome(welcome)) => Down::Welcome { guest_token: welcome.guest_token },
+            Some(Response::Welcome(v1::Welcome { guest_token, user, .. })) => {
+                Down::Welcome { guest_token, user: user.unwrap_or_default().id }
+            }
             Some(Response::Joined(v1::Joined { room, cursor, users, count, .. })) => {
                 Down::Joined { room, cursor, users: all(users), count }
             }

@@ -1,7 +1,7 @@
 //! A stream of `Chat`.
 //!
-//! Owns a client's stream to the room service, on a connection of its own. Promises an orderly end, and that dropping it
-//! cuts the connection. Never reads a frame.
+//! Owns a client's stream to the room service, on a connection of its own. Promises an orderly end, and a
+//! cut that does not look like one. Never reads a frame.
 
 use parlour_proto::v1::{ChatRequest, ChatResponse, room_service_client::RoomServiceClient};
 use tokio::sync::mpsc;
@@ -51,6 +51,14 @@ impl Chat {
             Ok(None) => Err(Weather::Ended(tonic::Code::Ok)),
             Err(status) => Err(Weather::Ended(status.code())),
         }
+    }
+
+    /// Cuts the stream, and with it the connection. The requests end only after it: their end would be an orderly one.
+    pub(crate) async fn cut(self) {
+        let Self { up, down } = self;
+        drop(down);
+        // One that does not break in time breaks when it is dropped.
+        let _ = tokio::time::timeout(GOODBYE, up.closed()).await;
     }
 
     /// Says that nothing more comes, and reads to the end.

@@ -74,6 +74,8 @@ pub(crate) struct Full {
     pub(super) asked: HashMap<String, (Asked, Instant)>,
     pub(super) says: Vec<(String, Up)>,
     pub(super) guest_token: Option<String>,
+    /// Who it is, since it was first told.
+    pub(super) user: Option<String>,
     pub(super) is_welcome: bool,
     /// When it returned, until it is where the others were then.
     pub(super) returning: Option<Instant>,
@@ -114,6 +116,7 @@ impl Full {
             asked: HashMap::new(),
             says: Vec::new(),
             guest_token: None,
+            user: None,
             is_welcome: false,
             returning: None,
             going: None,

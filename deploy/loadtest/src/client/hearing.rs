@@ -33,7 +33,7 @@ impl Full {
     pub(super) fn hear(&mut self, told: Told) {
         let Told { id, down } = told;
         match down {
-            Down::Welcome { guest_token } => self.welcome(guest_token),
+            Down::Welcome { guest_token, user } => self.welcome(guest_token, user),
             Down::Joined { room, cursor, users, count } => self.joined(&id, &room, &cursor, users, count),
             Down::Event(event) => self.event(event),
             Down::Ack { seq } => self.acknowledged(&id, seq),
@@ -60,7 +60,12 @@ impl Full {
         }
     }
 
-    fn welcome(&mut self, guest_token: Option<String>) {
+    fn welcome(&mut self, guest_token: Option<String>, user: String) {
+        if self.user.as_ref().is_some_and(|before| *before != user) {
+            let breach = Breach::of(Promise::P4, format!("came back with its guest token, and was {user}"));
+            self.world.record.breach(breach, None, Some(&self.name), Vec::new());
+        }
+        self.user = Some(user);
         self.is_welcome = true;
         self.backoff.reset();
         self.guest_token = guest_token.or(self.guest_token.take());
@@ -320,9 +325,11 @@ impl Full {
             let allowed = self.world.truth().absences(&user.name, room, seat.begun, now);
             let told = seat.view.times_left(&user.name);
             if allowed.is_some_and(|allowed| told > allowed) {
-                let what =
-                    format!("told {told} times that {} left, who was away {allowed:?} times", user.name);
-                self.accuse(room, Err(Breach::of(Promise::P7, what)));
+                let allowed = allowed.unwrap_or_default();
+                let what = format!("told {told} times that {} left, who was away {allowed} times", user.name);
+                let frames = [seat.reader.frames(), self.world.truth().trail(&user.name, room)].concat();
+                let (room, breach) = (&self.world.rooms[room].name, Breach::of(Promise::P7, what));
+                self.world.record.breach(breach, Some(room), Some(&self.name), frames);
             }
         }
     }

@@ -123,7 +123,7 @@ impl Link {
             (Self::Socket(socket), Parting::Closed) => socket.close().await,
             (Self::Socket(socket), Parting::Broken) => socket.cut(resets),
             (Self::Chat(chat), Parting::Closed) => chat.close().await,
-            (Self::Chat(chat), Parting::Broken) => drop(chat),
+            (Self::Chat(chat), Parting::Broken) => chat.cut().await,
         }
     }
 }
