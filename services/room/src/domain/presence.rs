@@ -28,6 +28,42 @@ impl Diff {
         self.joined.is_empty() && self.left.is_empty() && self.changed.is_empty()
     }
 
+    /// The difference that these make, one after the other. Who left and came again is told as changed, since whoever
+    /// is told must not see them go.
+    pub fn merged<'a>(diffs: impl Iterator<Item = &'a Self>) -> Self {
+        // Whether somebody was here before, and who they are since; in the order of their first mention.
+        let mut mentioned: Vec<(&User, bool, bool)> = Vec::new();
+        let mut places: HashMap<&UserId, usize> = HashMap::new();
+        for diff in diffs {
+            let left = diff.left.iter().map(|user| (user, false));
+            let here = diff.changed.iter().map(|user| (user, true));
+            for (user, is_here) in left.chain(here) {
+                let place = *places.entry(&user.id).or_insert(mentioned.len());
+                match mentioned.get_mut(place) {
+                    Some(known) => (known.0, known.2) = (user, is_here),
+                    None => mentioned.push((user, true, is_here)),
+                }
+            }
+            for user in &diff.joined {
+                let place = *places.entry(&user.id).or_insert(mentioned.len());
+                match mentioned.get_mut(place) {
+                    Some(known) => (known.0, known.2) = (user, true),
+                    None => mentioned.push((user, false, true)),
+                }
+            }
+        }
+        let mut merged = Self::default();
+        for (user, was_here, is_here) in mentioned {
+            match (was_here, is_here) {
+                (false, true) => merged.joined.push(user.clone()),
+                (true, false) => merged.left.push(user.clone()),
+                (true, true) => merged.changed.push(user.clone()),
+                (false, false) => {}
+            }
+        }
+        merged
+    }
+
     /// Roughly what it costs on the way to one session, in bytes.
     pub fn weight(&self) -> usize {
         let users = self.joined.iter().chain(&self.left).chain(&self.changed);
@@ -183,6 +219,17 @@ mod tests {
 
     fn user(n: u8, name: &str) -> User {
         User { id: UserId::new(format!("u{n}")), name: DisplayName::stored(name), guest: true }
+    }
+
+    #[test]
+    fn merged_differences_say_what_is_different_in_the_end() {
+        let diff = |joined: &[u8], left: &[u8], changed: &[u8]| {
+            let users = |numbers: &[u8]| numbers.iter().map(|n| user(*n, "Ada")).collect();
+            Diff { joined: users(joined), left: users(left), changed: users(changed) }
+        };
+        let steps = [diff(&[3, 4], &[1, 2], &[5]), diff(&[1], &[3], &[]), diff(&[6], &[5], &[4])];
+        assert_eq!(Diff::merged(steps.iter()), diff(&[4, 6], &[2, 5], &[1]));
+        assert_eq!(Diff::merged([].iter()), Diff::default());
     }
 
     #[test]

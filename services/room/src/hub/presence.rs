@@ -5,7 +5,7 @@
 //! the grace is not seen, and no older owner touches what a newer one has named. Never reads a clock, never sends.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,6 +21,9 @@ use crate::domain::{
 const BYTES_PER_SECOND: f64 = 32_768.0;
 /// What may be told at once after a quiet time, in bytes.
 const BURST_BYTES: f64 = 32_768.0;
+/// Differences that are kept: a reader who missed no more is told those and not everybody, whom its budget may not allow
+/// in time (P7, P9).
+const KEPT_DIFFS: usize = 64;
 /// The longest a change waits to be told, however large the one before it was.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
@@ -107,9 +110,10 @@ pub enum What {
 }
 
 /// How the present version came about.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    Diff(Arc<Diff>),
+    /// By the last of the differences that are kept.
+    Diff,
     Count,
     /// Whatever a reader knew is replaced.
     Whole,
@@ -124,6 +128,8 @@ pub struct Leases {
     limits: Limits,
     version: u64,
     change: Change,
+    /// The differences that led to the present version, the newest last.
+    diffs: VecDeque<Arc<Diff>>,
     /// The people here as of `version`.
     told_count: usize,
     counts_only: bool,
@@ -142,6 +148,7 @@ impl Leases {
             limits,
             version: 1,
             change: Change::Whole,
+            diffs: VecDeque::new(),
             told_count: 0,
             counts_only: false,
             level: BURST_BYTES,
@@ -279,9 +286,10 @@ impl Leases {
     /// What a reader that was told version `told` is to be told now; a whole has up to `limit` people. Brings the
     /// version up to date where a whole is owed, so that no later difference tells of somebody in it.
     pub fn update(&mut self, told: Option<u64>, limit: usize, now: Instant) -> Update {
-        let what = match (&self.change, told) {
-            (_, Some(told)) if told == self.version => What::Nothing,
-            (Change::Diff(diff), Some(told)) if told + 1 == self.version => What::Diff(Arc::clone(diff)),
+        let missed = told.and_then(|told| usize::try_from(self.version.checked_sub(told)?).ok());
+        let what = match (self.change, missed) {
+            (_, Some(0)) => What::Nothing,
+            (Change::Diff, Some(missed)) if missed <= self.diffs.len() => What::Diff(self.last(missed)),
             (Change::Count, Some(_)) => What::Count,
             _ => {
                 if self.here.is_changed() {
@@ -296,6 +304,17 @@ impl Leases {
             settling: self.settling_until.is_some_and(|until| now < until),
             what,
         }
+    }
+
+    /// The last differences, as one.
+    fn last(&self, missed: usize) -> Arc<Diff> {
+        let missed = self.diffs.iter().skip(self.diffs.len() - missed);
+        if missed.len() == 1
+            && let Some(diff) = self.diffs.back()
+        {
+            return Arc::clone(diff);
+        }
+        Arc::new(Diff::merged(missed.map(Arc::as_ref)))
     }
 
     /// Checks that its parts agree.
@@ -365,7 +384,10 @@ impl Leases {
         let (change, weight) = match (self.counts_only, self.here.count() > self.limits.names) {
             (_, true) => (Change::Count, 64),
             (true, false) => (Change::Whole, BURST_BYTES as usize), // the names left out meanwhile are owed
-            (false, false) => (Change::Diff(Arc::new(diff)), weight),
+            (false, false) => {
+                self.remember(diff);
+                (Change::Diff, weight)
+            }
         };
         let refilled = now.saturating_duration_since(self.level_at).as_secs_f64() * BYTES_PER_SECOND;
         let level = self.level.max(-LONGEST_WAIT.as_secs_f64() * BYTES_PER_SECOND);
@@ -374,7 +396,17 @@ impl Leases {
         self.publish(change);
     }
 
+    fn remember(&mut self, diff: Diff) {
+        if self.diffs.len() == KEPT_DIFFS {
+            self.diffs.pop_front();
+        }
+        self.diffs.push_back(Arc::new(diff));
+    }
+
     fn publish(&mut self, change: Change) {
+        if change != Change::Diff {
+            self.diffs.clear();
+        }
         self.version += 1;
         self.change = change;
         self.told_count = self.here.count();

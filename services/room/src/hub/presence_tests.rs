@@ -120,10 +120,9 @@ fn a_reader_is_told_the_difference_or_the_whole() {
     assert_eq!(leases.update(Some(second.version), 100, t0).what, What::Nothing);
     leases.hold(session(3), user(3), owner(1));
     leases.advance(t0);
-    assert!(
-        matches!(leases.update(Some(first.version), 100, t0).what, What::Whole(_)),
-        "two versions behind"
-    );
+    let third = leases.update(Some(first.version), 100, t0);
+    let What::Diff(diff) = &third.what else { panic!("two versions behind: {third:?}") };
+    assert_eq!(diff.joined, [user(2), user(3)]);
     leases.hold(session(4), user(4), owner(1));
     leases.advance(t0);
     let beyond = leases.update(Some(leases.version() - 1), 100, t0);
@@ -132,6 +131,26 @@ fn a_reader_is_told_the_difference_or_the_whole() {
     leases.advance(t0 + secs(10.0));
     let below = leases.update(Some(leases.version() - 1), 100, t0);
     assert!(matches!(below.what, What::Whole(_)), "the names left out meanwhile are owed");
+}
+
+#[test]
+fn p7_a_reader_who_missed_more_differences_than_are_kept_is_told_the_whole() {
+    let (mut leases, t0) = leases();
+    let mut now = t0;
+    leases.hold(session(1), user(1), owner(1));
+    leases.advance(now);
+    let first = leases.version();
+    while leases.version() < first + KEPT_DIFFS as u64 + 1 {
+        if leases.count() == 1 {
+            leases.hold(session(2), user(2), owner(1));
+        } else {
+            leases.leave(session(2), owner(1));
+        }
+        now += secs(2.0);
+        leases.advance(now);
+    }
+    assert!(matches!(leases.update(Some(first + 1), 100, now).what, What::Diff(_)));
+    assert!(matches!(leases.update(Some(first), 100, now).what, What::Whole(_)));
 }
 
 #[test]
