@@ -199,7 +199,7 @@ impl Hub {
     /// Lets a room leave memory if nobody has been in it for long enough; whether it has.
     fn evict(&self, room: &Arc<LiveRoom>) -> bool {
         let mut registry = self.registry();
-        if !room.retire() {
+        if !room.retire(Instant::now()) {
             return false;
         }
         registry.live.remove(&room.place.id);

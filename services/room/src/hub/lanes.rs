@@ -26,11 +26,11 @@ struct Lane {
 
 /// The newest stream of every lane.
 #[derive(Debug, Default)]
-pub(super) struct Lanes(HashMap<([u8; 16], u32), Lane>);
+pub struct Lanes(HashMap<([u8; 16], u32), Lane>);
 
 impl Lanes {
     /// A stream attaches; the token tells it that a newer one has. `None`: a newer one has already, or this very one.
-    pub(super) fn attach(&mut self, owner: Owner, now: Instant) -> Option<CancellationToken> {
+    pub fn attach(&mut self, owner: Owner, now: Instant) -> Option<CancellationToken> {
         let key = (owner.holder, owner.lane);
         if let Some(lane) = self.0.get(&key) {
             if owner.generation <= lane.generation {
@@ -47,7 +47,7 @@ impl Lanes {
     }
 
     /// A stream has ended.
-    pub(super) fn ended(&mut self, owner: Owner, now: Instant) {
+    pub fn ended(&mut self, owner: Owner, now: Instant) {
         if let Some(lane) = self.0.get_mut(&(owner.holder, owner.lane))
             && lane.generation == owner.generation
         {

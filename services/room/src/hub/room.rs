@@ -39,6 +39,18 @@ pub struct LiveRoom {
     rings: Pool,
 }
 
+/// What a live room's driver is to do.
+#[derive(Debug)]
+pub struct Due {
+    /// What must be read from the log.
+    pub reads: Vec<Read>,
+    /// Whether the room itself must be read again.
+    pub room_is_stale: bool,
+    /// When to look again, though nothing came in.
+    pub alarm: Option<Instant>,
+    counters: Counters,
+}
+
 #[derive(Debug)]
 struct State {
     live: Live<Waker>,
@@ -53,7 +65,9 @@ struct State {
 }
 
 impl LiveRoom {
-    pub(super) fn new(live: Live<Waker>, rings: Pool) -> Self {
+    /// Shares a room; its first business is to be read again, since its head may have moved before it was heard of. `rings` is
+    /// what all rings hold.
+    pub fn new(live: Live<Waker>, rings: Pool) -> Self {
         let place = Arc::clone(live.place());
         let state = State {
             live,
@@ -69,8 +83,13 @@ impl LiveRoom {
     /// Does something with the room, then what follows from it. `work` must be quick and call nobody.
     pub fn with<R>(&self, work: impl FnOnce(&mut Live<Waker>, Instant) -> R) -> R {
         let now = Instant::now();
+        self.with_at(now, |live| work(live, now))
+    }
+
+    /// The same at a time that is handed in.
+    pub fn with_at<R>(&self, now: Instant, work: impl FnOnce(&mut Live<Waker>) -> R) -> R {
         let mut state = self.lock();
-        let result = work(&mut state.live, now);
+        let result = work(&mut state.live);
         self.settle(state, now);
         result
     }
@@ -83,19 +102,36 @@ impl LiveRoom {
     /// Does something with the room like `with`, unless it has left memory: then it is to be asked for anew.
     pub fn enter<R>(&self, work: impl FnOnce(&mut Live<Waker>, Instant) -> R) -> Option<R> {
         let now = Instant::now();
+        self.enter_at(now, |live| work(live, now))
+    }
+
+    /// The same at a time that is handed in.
+    pub fn enter_at<R>(&self, now: Instant, work: impl FnOnce(&mut Live<Waker>) -> R) -> Option<R> {
         let mut state = self.lock();
         if state.is_gone {
             return None;
         }
-        let result = work(&mut state.live, now);
+        let result = work(&mut state.live);
         self.settle(state, now);
         Some(result)
     }
 
-    /// Marks the room as gone if nobody is in it; whether it did.
-    pub(super) fn retire(&self) -> bool {
+    /// What its driver is to do now, once; whoever calls it drives the room until `alarm`.
+    pub fn take_due(&self) -> Due {
         let mut state = self.lock();
-        state.is_gone = state.is_gone || state.live.is_idle(Instant::now());
+        state.alarm = state.live.deadline();
+        Due {
+            reads: std::mem::take(&mut state.reads),
+            room_is_stale: std::mem::take(&mut state.room_is_stale),
+            alarm: state.alarm,
+            counters: state.live.counters(),
+        }
+    }
+
+    /// Marks the room as gone if nobody is in it; whether it did.
+    pub fn retire(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        state.is_gone = state.is_gone || state.live.is_idle(now);
         state.is_gone
     }
 
@@ -158,13 +194,23 @@ pub(super) struct Driver {
     hub: Hub,
     store: Arc<AnyStore>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// The room is to be asked for once it is not being asked for.
+    is_stale: bool,
     is_asking: bool,
     gaps: Gaps,
 }
 
 impl Driver {
     pub(super) fn new(room: Arc<LiveRoom>, hub: Hub, store: Arc<AnyStore>) -> Self {
-        Self { room, hub, store, work: FuturesUnordered::new(), is_asking: false, gaps: Gaps::default() }
+        Self {
+            room,
+            hub,
+            store,
+            work: FuturesUnordered::new(),
+            is_stale: false,
+            is_asking: false,
+            gaps: Gaps::default(),
+        }
     }
 
     /// Drives the room until it leaves memory, or `stop` and its last reader has gone.
@@ -191,23 +237,20 @@ impl Driver {
 
     /// Begins what is to be read; returns when to wake by oneself.
     fn begin(&mut self) -> Option<Instant> {
-        let (reads, is_stale, alarm, counters) = {
-            let mut state = self.room.lock();
-            state.alarm = state.live.deadline();
-            let is_stale = !self.is_asking && std::mem::take(&mut state.room_is_stale);
-            (std::mem::take(&mut state.reads), is_stale, state.alarm, state.live.counters())
-        };
-        self.gaps.count(counters);
+        let due = self.room.take_due();
+        self.gaps.count(due.counters);
+        self.is_stale |= due.room_is_stale;
         if self.room.rings.is_short() {
             self.hub.reclaim_rings();
         }
-        for read in reads {
+        for read in due.reads {
             self.work.push(Box::pin(read_log(Arc::clone(&self.store), Arc::clone(&self.room.place), read)));
         }
-        if is_stale {
+        if self.is_stale && !self.is_asking {
+            self.is_stale = false;
             self.ask(Duration::ZERO);
         }
-        alarm
+        due.alarm
     }
 
     /// Asks the store for the room: its head may have moved before anyone told this live room.

@@ -2,9 +2,9 @@
 //!
 //! Owns the streams of gateways: their attaching, their liveness, their ends. Promises that each event of a room crosses
 //! a stream once, that frames about a room are in one order, and that a stream that has ended leaves its sessions in
-//! grace. Never decides what a session may do, and never holds an event for one stream alone.
+//! grace. Never decides what a session may do (the desk and its rooms do), and never holds an event for one stream alone.
 
-mod desk;
+pub mod desk;
 mod follow;
 mod frames;
 mod pull;
@@ -15,19 +15,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::StreamExt;
+use futures_util::{
+    StreamExt,
+    future::{BoxFuture, FutureExt},
+    stream::FuturesUnordered,
+};
 use metrics::counter;
 use parlour_chassis::tasks::Tasks;
 use parlour_proto::v1::{self, relay_request::Frame as Up};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
 
-use self::desk::Desk;
+use self::desk::{Desk, Done, Job};
 use super::{
     status,
     stream::{self, Outgoing, sleep_until},
 };
-use crate::{auth::Auth, domain::ids::SessionId, error::Error, hub::presence::Owner, rooms::Rooms};
+use crate::{
+    auth::Auth,
+    domain::ids::SessionId,
+    error::Error,
+    hub::presence::Owner,
+    rooms::{RoomRef, Rooms},
+};
 
 /// After how long without a word a stream is taken as broken.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -85,12 +95,15 @@ async fn serve(
         Err(End::Gone) => return,
         Err(End::Told(status)) => return out.end(status),
     };
-    let desk = Desk::new(rooms, auth, owner);
+    let (incarnation, settings) = (rooms.hub().incarnation(), rooms.settings().clone());
+    let desk = Desk::new(owner, incarnation, auth, settings, &rooms.hub().pools().outboxes);
+    let attached = Attached { desk, rooms, owner };
     tracing::info!(relay.lane = owner.lane, relay.generation = owner.generation, "a gateway attached");
-    let mut relay = Relay { desk, requests, out, drain, superseded, heard: Instant::now() };
+    let work = FuturesUnordered::new();
+    let mut relay = Relay { attached, work, requests, out, drain, superseded, heard: Instant::now() };
     let end = relay.run().await;
-    let Relay { desk, out, .. } = relay;
-    drop(desk); // its sessions are in grace from here
+    let Relay { attached, out, .. } = relay;
+    drop(attached); // its sessions are in grace from here
     tracing::info!(relay.lane = owner.lane, relay.generation = owner.generation, "a gateway's stream ended");
     if let End::Told(status) = end {
         out.end(status);
@@ -115,9 +128,25 @@ async fn attach(
     Ok((owner, superseded))
 }
 
+/// A stream's book-keeping while the stream lasts.
+struct Attached {
+    desk: Desk,
+    rooms: Rooms,
+    owner: Owner,
+}
+
+impl Drop for Attached {
+    /// However the stream ends.
+    fn drop(&mut self) {
+        self.desk.end(Instant::now());
+        self.rooms.hub().detached(self.owner);
+    }
+}
+
 /// One stream.
 struct Relay {
-    desk: Desk,
+    attached: Attached,
+    work: FuturesUnordered<BoxFuture<'static, Done>>,
     requests: Streaming<v1::RelayRequest>,
     out: Outgoing<v1::RelayResponse>,
     drain: CancellationToken,
@@ -128,19 +157,20 @@ struct Relay {
 
 impl Relay {
     async fn run(&mut self) -> End {
-        let stall = self.desk.rooms.settings().stall;
-        let signal = Arc::clone(&self.desk.signal);
+        let stall = self.attached.rooms.settings().stall;
+        let signal = Arc::clone(self.attached.desk.signal());
         let mut is_draining = false;
         loop {
-            let has_something = self.desk.has_something();
-            if is_draining && !has_something && self.desk.work.is_empty() {
+            self.begin_jobs();
+            let has_something = self.attached.desk.has_something();
+            if is_draining && !has_something && self.work.is_empty() {
                 return End::Told(going_away());
             }
-            let listens = !is_draining && !self.desk.is_full();
-            if self.desk.is_overflowed {
+            let listens = !is_draining && !self.attached.desk.is_full();
+            if self.attached.desk.is_overflowed() {
                 return slow();
             }
-            let works = !self.desk.work.is_empty() && !self.desk.is_full();
+            let works = !self.work.is_empty() && !self.attached.desk.is_full();
             let now = Instant::now();
             self.out.note(has_something, now);
             if !listens {
@@ -150,17 +180,17 @@ impl Relay {
                 () = self.superseded.cancelled() => return superseded(),
                 () = self.drain.cancelled(), if !is_draining => {
                     is_draining = true;
-                    self.desk.say_going_away();
+                    self.attached.desk.say_going_away();
                 }
                 room = self.out.room(), if has_something => {
                     let Some(room) = room else { return End::Gone };
                     self.out.moved();
-                    if let Some(response) = self.desk.response(Instant::now()) {
+                    if let Some(response) = self.attached.desk.response(Instant::now()) {
                         room.send(response);
                     }
                 }
                 () = self.out.closed() => return End::Gone,
-                Some(done) = self.desk.work.next(), if works => self.desk.done(done),
+                Some(done) = self.work.next(), if works => self.attached.desk.done(done, Instant::now()),
                 request = self.requests.message(), if listens => match request {
                     Ok(Some(request)) => {
                         self.heard = Instant::now();
@@ -170,7 +200,7 @@ impl Relay {
                     }
                     Ok(None) | Err(_) => return End::Gone,
                 },
-                () = signal.marked() => self.desk.take_marks(),
+                () = signal.marked() => self.attached.desk.take_marks(),
                 () = sleep_until(Some(self.heard + SILENCE)), if listens => return silent(),
                 () = sleep_until(self.out.stalls_at(stall)) => {
                     return slow();
@@ -179,15 +209,32 @@ impl Relay {
         }
     }
 
+    /// Begins what the desk wants done.
+    fn begin_jobs(&mut self) {
+        while let Some(job) = self.attached.desk.next_job() {
+            self.work.push(carry_out(self.attached.rooms.clone(), job).boxed());
+        }
+    }
+
     fn take(&mut self, request: v1::RelayRequest) -> Result<(), End> {
         match request.frame {
             Some(Up::Attach(_)) => Err(misuse("attach comes once")),
-            Some(frame) => self.desk.take(frame).map_err(misuse),
+            Some(frame) => self.attached.desk.take(frame, Instant::now()).map_err(misuse),
             None => {
-                self.desk.count_unknown(); // a newer gateway's (P12)
+                self.attached.desk.count_unknown(); // a newer gateway's (P12)
                 Ok(())
             }
         }
+    }
+}
+
+async fn carry_out(rooms: Rooms, job: Job) -> Done {
+    match job {
+        Job::Load(key, name, wait) => {
+            tokio::time::sleep(wait).await;
+            Done::Loaded(key, rooms.hub().load(&RoomRef::Name(name)).await)
+        }
+        Job::Send(session, request, send) => Done::Sent(session, request, rooms.send(*send).await),
     }
 }
 

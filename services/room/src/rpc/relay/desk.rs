@@ -2,17 +2,17 @@
 //!
 //! Owns what one stream is in the middle of: its sessions, the rooms it follows, requests under way and answers that
 //! wait. Promises that nothing here waits, that everything is bounded (P8), and that its end, however it comes, leaves
-//! its sessions in grace (P7). Never touches the socket.
+//! its sessions in grace (P7). Never touches the socket, the store or a clock: frames, what was waited for and the time
+//! come in, frames and jobs go out.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_util::{future::BoxFuture, stream::FuturesUnordered};
 use metrics::{Counter, Histogram, counter, histogram};
-use parlour_feed::{Class, Outbox, Weigh};
+use parlour_feed::{Class, Outbox, Pool, Weigh};
 use parlour_proto::v1::{self, relay_frame::Frame as Down, relay_request::Frame as Up};
 
 use super::{
@@ -30,7 +30,7 @@ use crate::{
         room::LiveRoom,
         signal::{Key, Signal},
     },
-    rooms::{Place, RoomRef, Rooms, Send, Sent},
+    rooms::{Place, RoomRef, Send, Sent, Settings},
 };
 
 /// Requests under way at once; the next is refused.
@@ -49,8 +49,18 @@ impl Weigh for Frame {
     }
 }
 
+/// Something to be waited for elsewhere.
+#[derive(Debug)]
+pub enum Job {
+    /// Load a room, after a wait; answered by `Done::Loaded` with its key.
+    Load(Key, RoomName, Duration),
+    /// Send a message; answered by `Done::Sent` with its session and request.
+    Send(SessionId, u64, Box<Send>),
+}
+
 /// Something that was waited for.
-pub(super) enum Done {
+#[derive(Debug)]
+pub enum Done {
     /// A room was loaded.
     Loaded(Key, Result<Arc<LiveRoom>, Error>),
     /// A message was sent, or refused.
@@ -58,15 +68,17 @@ pub(super) enum Done {
 }
 
 /// One stream's book-keeping.
-pub(super) struct Desk {
-    pub(super) rooms: Rooms,
+pub struct Desk {
+    pub(super) settings: Settings,
     pub(super) auth: Arc<Auth>,
     pub(super) owner: Owner,
     pub(super) signal: Arc<Signal>,
-    pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
+    jobs: VecDeque<Job>,
+    /// Jobs that are not done.
+    under_way: usize,
     pub(super) sessions: Sessions,
     pub(super) names: HashMap<RoomName, Key>,
-    pub(super) followed: HashMap<Key, Followed>,
+    pub(super) followed: BTreeMap<Key, Followed>,
     pub(super) next_key: Key,
     /// Rooms that have something to take.
     pub(super) dirty: VecDeque<Key>,
@@ -74,26 +86,30 @@ pub(super) struct Desk {
     pub(super) typing: VecDeque<(Key, Arc<Typing>)>,
     pub(super) events: Counter,
     pub(super) fanout: Histogram,
-    /// An answer did not fit: the stream is over.
-    pub(super) is_overflowed: bool,
+    is_overflowed: bool,
     unknown: Counter,
 }
 
 impl Desk {
-    /// Answers the attach.
-    pub(super) fn new(rooms: Rooms, auth: Arc<Auth>, owner: Owner) -> Self {
-        let incarnation = rooms.hub().incarnation();
-        let outboxes = &rooms.hub().pools().outboxes;
+    /// Answers the attach of `owner` to the replica of that incarnation. `outboxes` is what all outboxes hold.
+    pub fn new(
+        owner: Owner,
+        incarnation: [u8; 16],
+        auth: Arc<Auth>,
+        settings: Settings,
+        outboxes: &Pool,
+    ) -> Self {
         let outbox = Outbox::new(OUTBOX.0, OUTBOX.1).within(outboxes);
         let mut desk = Self {
-            rooms,
+            settings,
             auth,
             owner,
             signal: Arc::default(),
-            work: FuturesUnordered::new(),
+            jobs: VecDeque::new(),
+            under_way: 0,
             sessions: Sessions::default(),
             names: HashMap::new(),
-            followed: HashMap::new(),
+            followed: BTreeMap::new(),
             next_key: 0,
             dirty: VecDeque::new(),
             outbox,
@@ -107,19 +123,39 @@ impl Desk {
         desk
     }
 
+    /// What its rooms mark; to be followed by `take_marks`.
+    pub fn signal(&self) -> &Arc<Signal> {
+        &self.signal
+    }
+
+    /// The next of what is to be waited for elsewhere; each is to be answered by `done`.
+    pub fn next_job(&mut self) -> Option<Job> {
+        self.jobs.pop_front()
+    }
+
+    /// How many jobs are not done.
+    pub fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// Whether an answer did not fit: the stream is over.
+    pub fn is_overflowed(&self) -> bool {
+        self.is_overflowed
+    }
+
     /// Whether there is something for the peer to take.
-    pub(super) fn has_something(&self) -> bool {
+    pub fn has_something(&self) -> bool {
         !self.outbox.is_empty() || !self.dirty.is_empty() || !self.typing.is_empty()
     }
 
     /// Whether so many answers wait that nothing more is to be read of the peer.
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.outbox.is_full()
     }
 
     /// Takes note of what its rooms have marked. Where all outboxes together are near their bound, typing is let go.
     /// (Presence waits in no relay's outbox: it is taken when the peer takes it.)
-    pub(super) fn take_marks(&mut self) {
+    pub fn take_marks(&mut self) {
         self.dirty.extend(self.signal.take_dirty());
         self.typing.extend(self.signal.take_typing());
         let most = if self.outbox.has_room_for(Class::Typing) { TYPING } else { 0 };
@@ -135,13 +171,13 @@ impl Desk {
     }
 
     /// Says that the stream is about to end.
-    pub(super) fn say_going_away(&mut self) {
-        let retry_after_ms = u32::try_from(self.rooms.settings().drain_retry.as_millis()).unwrap_or(u32::MAX);
+    pub fn say_going_away(&mut self) {
+        let retry_after_ms = u32::try_from(self.settings.drain_retry.as_millis()).unwrap_or(u32::MAX);
         self.say(Down::GoingAway(v1::GoingAway { retry_after_ms, reason: "GOING_AWAY".to_owned() }));
     }
 
     /// Counts a frame of a kind that is not known here.
-    pub(super) fn count_unknown(&self) {
+    pub fn count_unknown(&self) {
         self.unknown.increment(1);
     }
 
@@ -149,26 +185,27 @@ impl Desk {
     ///
     /// # Errors
     /// What of the protocol it breaks.
-    pub(super) fn take(&mut self, frame: Up) -> Result<(), &'static str> {
+    pub fn take(&mut self, frame: Up, now: Instant) -> Result<(), &'static str> {
         match frame {
             Up::Attach(_) => return Err("attach comes once"),
             Up::Ping(ping) => self.say(Down::Pong(v1::RelayPong { number: ping.number })),
-            Up::Follow(follow) => self.follow(follow),
-            Up::Unfollow(unfollow) => self.unfollow(&unfollow.room),
+            Up::Follow(follow) => self.follow(follow, now),
+            Up::Unfollow(unfollow) => self.unfollow(&unfollow.room, now),
             Up::Open(open) => self.open(&open),
-            Up::Close(close) => self.close(&close)?,
-            Up::Join(join) => self.join(join)?,
-            Up::Leave(leave) => self.leave(id(&leave.session)?, &leave.room),
+            Up::Close(close) => self.close(&close, now)?,
+            Up::Join(join) => self.join(join, now)?,
+            Up::Leave(leave) => self.leave(id(&leave.session)?, &leave.room, now),
             Up::Message(post) => self.post(post)?,
-            Up::Typing(typing) => self.note_typing(&typing)?,
+            Up::Typing(typing) => self.note_typing(&typing, now)?,
         }
         Ok(())
     }
 
     /// Takes what was waited for.
-    pub(super) fn done(&mut self, done: Done) {
+    pub fn done(&mut self, done: Done, now: Instant) {
+        self.under_way = self.under_way.saturating_sub(1);
         match done {
-            Done::Loaded(key, loaded) => self.loaded(key, loaded),
+            Done::Loaded(key, loaded) => self.loaded(key, loaded, now),
             Done::Sent(session, request, outcome) => {
                 let ack = outcome.map(|(place, sent)| v1::Ack {
                     room: Some(place.name.to_string()),
@@ -189,7 +226,7 @@ impl Desk {
         self.say(Down::Opened(opened));
     }
 
-    fn close(&mut self, close: &v1::CloseSession) -> Result<(), &'static str> {
+    fn close(&mut self, close: &v1::CloseSession, now: Instant) -> Result<(), &'static str> {
         let session = id(&close.session)?;
         let retry_after = Duration::from_millis(close.retry_after_ms.into());
         let ending = match close.reason() {
@@ -203,7 +240,7 @@ impl Desk {
         }
         for key in rooms {
             if let Some(room) = self.ready(key) {
-                room.with(|live, now| live.close(session, self.owner, ending, now));
+                room.with_at(now, |live| live.close(session, self.owner, ending, now));
             }
         }
         Ok(())
@@ -212,17 +249,14 @@ impl Desk {
     fn post(&mut self, post: v1::SessionPost) -> Result<(), &'static str> {
         let (session, request) = (id(&post.session)?, post.request);
         match self.checked(session, post) {
-            Ok(send) => {
-                let rooms = self.rooms.clone();
-                self.work.push(Box::pin(async move { Done::Sent(session, request, rooms.send(send).await) }));
-            }
+            Ok(send) => self.begin_job(Job::Send(session, request, Box::new(send))),
             Err(refused) => self.say(frames::answer(session, request, Err(refused))),
         }
         Ok(())
     }
 
     fn checked(&self, session: SessionId, post: v1::SessionPost) -> Result<Send, Error> {
-        if self.work.len() >= WORK {
+        if self.under_way >= WORK {
             return Err(Error::Busy);
         }
         let actor = self.sessions.user(&self.auth, session, &post.name)?;
@@ -239,15 +273,32 @@ impl Desk {
         })
     }
 
-    fn note_typing(&mut self, typing: &v1::SessionTyping) -> Result<(), &'static str> {
+    fn note_typing(&mut self, typing: &v1::SessionTyping, now: Instant) -> Result<(), &'static str> {
         let session = id(&typing.session)?;
         let room = self.names.get(typing.room.as_str()).and_then(|key| self.ready(*key));
         if let Some(room) = room
             && let Ok(user) = self.sessions.user(&self.auth, session, &typing.name)
         {
-            room.with(|live, _| live.typing(Typing { session, user, typing: typing.typing }));
+            room.with_at(now, |live| live.typing(Typing { session, user, typing: typing.typing }));
         }
         Ok(()) // a courtesy: what cannot be told is not answered
+    }
+
+    pub(super) fn begin_job(&mut self, job: Job) {
+        self.under_way += 1;
+        self.jobs.push_back(job);
+    }
+
+    /// The stream has ended: nothing reads any more, and who was here is in grace.
+    pub fn end(&mut self, now: Instant) {
+        for followed in std::mem::take(&mut self.followed).into_values() {
+            if let State::Ready(ready) = followed.state {
+                ready.room.with_at(now, |live| {
+                    live.part(ready.reader, now);
+                    live.broken(self.owner, now);
+                });
+            }
+        }
     }
 
     /// The live room of that key, if it is followed and loaded.
@@ -262,20 +313,4 @@ impl Desk {
 /// Reads a session's identity.
 pub(super) fn id(bytes: &[u8]) -> Result<SessionId, &'static str> {
     SessionId::from_bytes(bytes).ok_or("a session's identity has 16 bytes")
-}
-
-impl Drop for Desk {
-    /// However the stream ends: nothing reads any more, and who was here is in grace.
-    fn drop(&mut self) {
-        let since = Instant::now();
-        for followed in self.followed.values() {
-            if let State::Ready(ready) = &followed.state {
-                ready.room.with(|live, now| {
-                    live.part(ready.reader, now);
-                    live.broken(self.owner, since);
-                });
-            }
-        }
-        self.rooms.hub().detached(self.owner);
-    }
 }

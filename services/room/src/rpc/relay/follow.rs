@@ -14,7 +14,7 @@ use parlour_feed::{Cursor, ReaderId, ReaderKind};
 use parlour_proto::v1::{self, relay_frame::Frame as Down};
 
 use super::{
-    desk::{Desk, Done, id},
+    desk::{Desk, Job, id},
     frames,
 };
 use crate::{
@@ -96,7 +96,7 @@ impl Followed {
 
 impl Desk {
     /// Follows a room, from its first session or after a re-attach.
-    pub(super) fn follow(&mut self, follow: v1::Follow) {
+    pub(super) fn follow(&mut self, follow: v1::Follow, now: Instant) {
         let Ok(name) = RoomName::parse(&follow.room) else { return };
         let key = self.key_of(&name);
         let loading = Loading { follow, joins: VecDeque::new() };
@@ -106,7 +106,7 @@ impl Desk {
                 return;
             }
             Some(State::Ready(ready)) => {
-                ready.room.with(|live, now| live.part(ready.reader, now)); // once more: from the beginning
+                ready.room.with_at(now, |live| live.part(ready.reader, now)); // once more: from the beginning
             }
             None => {}
         }
@@ -115,11 +115,11 @@ impl Desk {
     }
 
     /// Follows a room no longer.
-    pub(super) fn unfollow(&mut self, room: &str) {
+    pub(super) fn unfollow(&mut self, room: &str, now: Instant) {
         let Some(key) = self.names.remove(room) else { return };
         let sessions = self.sessions.leave_all(key);
         match self.followed.remove(&key).map(|followed| followed.state) {
-            Some(State::Ready(ready)) => ready.room.with(|live, now| {
+            Some(State::Ready(ready)) => ready.room.with_at(now, |live| {
                 live.part(ready.reader, now);
                 for session in sessions {
                     live.leave(session, self.owner, now);
@@ -131,7 +131,7 @@ impl Desk {
     }
 
     /// Takes a join; one of a room that is not followed begins to follow it.
-    pub(super) fn join(&mut self, join: v1::SessionJoin) -> Result<(), &'static str> {
+    pub(super) fn join(&mut self, join: v1::SessionJoin, now: Instant) -> Result<(), &'static str> {
         let session = id(&join.session)?;
         let name = match RoomRef::parse(&join.room) {
             Ok(RoomRef::Name(name)) => name,
@@ -142,12 +142,12 @@ impl Desk {
             }
         };
         if !self.names.contains_key(&name) {
-            self.follow(v1::Follow { room: join.room.clone(), ..v1::Follow::default() });
+            self.follow(v1::Follow { room: join.room.clone(), ..v1::Follow::default() }, now);
         }
         let key = self.key_of(&name);
         match self.followed.get_mut(&key).map(|followed| &mut followed.state) {
             Some(State::Loading(loading)) if loading.joins.len() < WAITING => loading.joins.push_back(join),
-            Some(State::Ready(_)) => self.admit(key, session, &join),
+            Some(State::Ready(_)) => self.admit(key, session, &join, now),
             Some(State::Loading(_)) | None => {
                 self.say(frames::answer(session, join.request, Err(Error::Busy)));
             }
@@ -156,7 +156,7 @@ impl Desk {
     }
 
     /// A session leaves a room at once.
-    pub(super) fn leave(&mut self, session: SessionId, room: &str) {
+    pub(super) fn leave(&mut self, session: SessionId, room: &str, now: Instant) {
         let Some(key) = self.names.get(room).copied() else { return };
         if let Some(open) = self.sessions.get_mut(session) {
             open.rooms.remove(&key);
@@ -165,17 +165,17 @@ impl Desk {
             followed.forget(session);
         }
         if let Some(room) = self.ready(key) {
-            room.with(|live, now| live.leave(session, self.owner, now));
+            room.with_at(now, |live| live.leave(session, self.owner, now));
         }
     }
 
     /// A room was loaded, or was not.
-    pub(super) fn loaded(&mut self, key: Key, loaded: Result<Arc<LiveRoom>, Error>) {
+    pub(super) fn loaded(&mut self, key: Key, loaded: Result<Arc<LiveRoom>, Error>, now: Instant) {
         let Some(followed) = self.followed.get_mut(&key) else { return }; // unfollowed meanwhile
         let name = followed.name.clone();
         let State::Loading(loading) = &mut followed.state else { return };
         let (follow, joins) = match loaded {
-            Ok(room) => return self.begin(key, name, &room),
+            Ok(room) => return self.begin(key, name, &room, now),
             Err(Error::RoomNotFound) => {
                 let loading = std::mem::take(loading);
                 self.followed.remove(&key);
@@ -196,7 +196,7 @@ impl Desk {
     }
 
     /// Begins to read a loaded room: the roster, then `following`, then the joins that waited.
-    fn begin(&mut self, key: Key, name: RoomName, room: &Arc<LiveRoom>) {
+    fn begin(&mut self, key: Key, name: RoomName, room: &Arc<LiveRoom>, now: Instant) {
         let Some(State::Loading(loading)) = self.followed.get_mut(&key).map(|followed| &mut followed.state)
         else {
             return;
@@ -204,8 +204,8 @@ impl Desk {
         let Loading { follow, joins } = std::mem::take(loading);
         let named = self.roster(key, &name, &follow);
         let (owner, waker) = (self.owner, Waker::new(&self.signal, key));
-        let names = self.rooms.settings().presence_names;
-        let begun = room.enter(|live, now| {
+        let names = self.settings.presence_names;
+        let begun = room.enter_at(now, |live| {
             live.roster(owner, named, now);
             start(live, &follow, waker, names, now)
         });
@@ -232,7 +232,7 @@ impl Desk {
         self.say(Down::Following(following));
         for join in joins {
             if let Ok(session) = id(&join.session) {
-                self.admit(key, session, &join);
+                self.admit(key, session, &join, now);
             }
         }
     }
@@ -263,8 +263,8 @@ impl Desk {
     }
 
     /// Admits a session to a room that is read, or refuses it.
-    fn admit(&mut self, key: Key, session: SessionId, join: &v1::SessionJoin) {
-        let admitted = self.admission(key, session, join);
+    fn admit(&mut self, key: Key, session: SessionId, join: &v1::SessionJoin, now: Instant) {
+        let admitted = self.admission(key, session, join, now);
         let Some(Followed { name, state: State::Ready(ready) }) = self.followed.get_mut(&key) else { return };
         match admitted {
             Ok((user, admission)) => {
@@ -279,7 +279,7 @@ impl Desk {
                 }
             }
             Err(refused) => {
-                ready.room.with(|live, now| live.leave(session, self.owner, now));
+                ready.room.with_at(now, |live| live.leave(session, self.owner, now));
                 self.say(frames::answer(session, join.request, Err(refused)));
             }
         }
@@ -290,12 +290,13 @@ impl Desk {
         key: Key,
         session: SessionId,
         join: &v1::SessionJoin,
+        now: Instant,
     ) -> Result<(User, Admission), Error> {
         let user = self.sessions.user(&self.auth, session, &join.name)?;
         let is_in = self.sessions.get_mut(session).is_some_and(|open| open.rooms.contains(&key));
         let room = self.ready(key).ok_or(Error::Busy)?;
         let owner = self.owner;
-        let admission = room.with(|live, now| {
+        let admission = room.with_at(now, |live| {
             if live.room().archived && !is_in {
                 return Err(Error::RoomArchived);
             }
@@ -316,11 +317,7 @@ impl Desk {
     }
 
     fn load(&mut self, key: Key, name: RoomName, wait: Duration) {
-        let hub = self.rooms.hub().clone();
-        self.work.push(Box::pin(async move {
-            tokio::time::sleep(wait).await;
-            Done::Loaded(key, hub.load(&RoomRef::Name(name)).await)
-        }));
+        self.begin_job(Job::Load(key, name, wait));
     }
 
     fn key_of(&mut self, name: &RoomName) -> Key {

@@ -51,7 +51,7 @@ impl Batch {
 
 impl Desk {
     /// What the peer takes next, if anything.
-    pub(super) fn response(&mut self, now: Instant) -> Option<v1::RelayResponse> {
+    pub fn response(&mut self, now: Instant) -> Option<v1::RelayResponse> {
         let mut batch = Batch::default();
         while batch.has_room()
             && let Some(item) = self.outbox.pop()
@@ -76,10 +76,10 @@ impl Desk {
 
     /// Takes from one room; it stays in line while it has more.
     fn pull(&mut self, key: Key, batch: &mut Batch, now: Instant) {
-        let names = self.rooms.settings().presence_names;
+        let names = self.settings.presence_names;
         let Some(Followed { name, state: State::Ready(ready) }) = self.followed.get_mut(&key) else { return };
         let mut entries = Vec::new();
-        let (before, taken) = ready.room.with(|live, now| {
+        let (before, taken) = ready.room.with_at(now, |live| {
             let before = live.reader_position(ready.reader);
             (before, live.step(ready.reader, BUDGET, names, now, &mut entries))
         });

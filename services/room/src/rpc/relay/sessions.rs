@@ -3,7 +3,7 @@
 //! Owns who each session of a stream is and which rooms it is in. Promises that a plain session is nobody but its names,
 //! and that credentials that do not hold are refused with a reason. Never decides what a session may do in a room.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use parlour_proto::v1::{self, open_session::Credentials};
 
@@ -35,7 +35,7 @@ pub(super) enum Identity {
 pub(super) struct Session {
     pub(super) identity: Identity,
     /// The rooms it was admitted to.
-    pub(super) rooms: HashSet<Key>,
+    pub(super) rooms: BTreeSet<Key>,
 }
 
 /// The sessions of one stream.
@@ -50,7 +50,7 @@ impl Sessions {
         if let Some(session) = self.0.get_mut(&id) {
             session.identity = identity;
         } else if self.0.len() < SESSIONS {
-            self.0.insert(id, Session { identity, rooms: HashSet::new() });
+            self.0.insert(id, Session { identity, rooms: BTreeSet::new() });
         } else {
             return Err(Error::Busy);
         }
