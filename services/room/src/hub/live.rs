@@ -344,7 +344,10 @@ impl<W: Clone> Live<W> {
         self.leases.roster(owner, &sessions);
         for named in named {
             match named {
-                Named::Present(session, user) => drop(self.leases.hold(session, user, owner)),
+                Named::Present(session, user) => {
+                    self.leases.returns(&user.id);
+                    self.leases.hold(session, user, owner);
+                }
                 Named::Closing(session, user, grace) => {
                     self.leases.keep_in_grace(session, user, owner, grace, now);
                 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::domain::{
-    ids::SessionId,
+    ids::{SessionId, UserId},
     message::User,
     presence::{Diff, Presence},
 };
@@ -136,6 +136,8 @@ pub struct Leases {
     level: f64,
     level_at: Instant,
     settling_until: Option<Instant>,
+    /// Who was here before this replica was: until it has settled they may have sessions that it does not know.
+    returned: HashSet<UserId>,
 }
 
 impl Leases {
@@ -154,6 +156,7 @@ impl Leases {
             level: BURST_BYTES,
             level_at: now,
             settling_until: (settling_until > now).then_some(settling_until),
+            returned: HashSet::new(),
         }
     }
 
@@ -196,6 +199,14 @@ impl Leases {
         self.held.insert(session, Lease { owner, until: None });
         self.here.enter(session, user);
         true
+    }
+
+    /// A roster names that user, who was here before this replica was: nobody is told that they left before it has
+    /// settled.
+    pub fn returns(&mut self, user: &UserId) {
+        if self.settling_until.is_some() {
+            self.returned.insert(user.clone());
+        }
     }
 
     /// Takes over a session that is here already, as it is; one that is not here stays away.
@@ -269,6 +280,7 @@ impl Leases {
         }
         if self.settling_until.is_some_and(|until| until <= now) {
             self.settling_until = None;
+            self.returned.clear();
             self.here.take_diff();
             self.publish(Change::Whole);
         } else if self.here.is_changed() && self.told_at() <= now {
@@ -379,7 +391,8 @@ impl Leases {
     }
 
     fn tell(&mut self, now: Instant) {
-        let diff = self.here.take_diff();
+        let mut diff = self.here.take_diff();
+        diff.left.retain(|user| !self.returned.contains(&user.id));
         let weight = diff.weight();
         let (change, weight) = match (self.counts_only, self.here.count() > self.limits.names) {
             (_, true) => (Change::Count, 64),

@@ -163,6 +163,25 @@ fn a_whole_tells_of_everything_so_that_no_later_difference_repeats_it() {
 }
 
 #[test]
+fn p7_one_of_two_sessions_that_leaves_a_young_replica_is_not_told_as_its_users_leaving() {
+    let now = Instant::now();
+    let mut leases = Leases::new(LIMITS, now + secs(10.0), now);
+    leases.returns(&user(1).id); // one gateway is back; another has a session of the same user, and is not
+    leases.hold(session(1), user(1), owner(1));
+    leases.hold(session(2), user(2), owner(1));
+    leases.advance(now);
+    let told = leases.version();
+    leases.leave(session(1), owner(1));
+    leases.leave(session(2), owner(1));
+    leases.advance(now + secs(1.0));
+    let update = leases.update(Some(told), 100, now + secs(1.0));
+    let What::Diff(diff) = &update.what else { panic!("{update:?}") };
+    assert_eq!(diff.left, [user(2)], "who came to this replica first is told at once");
+    leases.advance(now + secs(10.0));
+    assert_eq!(leases.update(Some(update.version), 100, now + secs(10.0)).what, What::Whole(vec![]));
+}
+
+#[test]
 fn p7_settling_ends_with_a_snapshot_for_everyone() {
     let t0 = Instant::now();
     let mut leases = Leases::new(LIMITS, t0 + secs(10.0), t0);
