@@ -11,6 +11,7 @@ use parlour_chassis::{
     settings::{Mistakes, Secret, Source, address, list, per_second, seconds, whole},
     telemetry::{self, LogFormat},
 };
+use parlour_feed::planted;
 
 use crate::{http::origin::Origin, limits::Limits};
 
@@ -52,7 +53,7 @@ impl Config {
     /// All mistakes at once.
     pub fn of_process() -> Result<(Self, Vec<String>), Mistakes> {
         let command = clap::Command::new("parlour-gateway")
-            .version(env!("CARGO_PKG_VERSION"))
+            .version(planted::version(env!("CARGO_PKG_VERSION")))
             .about("Carries browsers' WebSocket JSON and HTTP to and from Parlour's room service");
         let mut source = Source::of_process(command, &[SETTINGS], OTHERS);
         let config = Self::read(&mut source);
@@ -64,6 +65,10 @@ impl Config {
     /// Reads the gateway's part of the settings. What comes back is to be used only if `source.finish()` finds no
     /// mistake.
     pub fn read(source: &mut Source) -> Self {
+        #[cfg(feature = "planted-mistakes")]
+        if let Some(mistake) = source.optional("PLANTED_MISTAKE", planted::Mistake::parse) {
+            planted::make(Some(mistake));
+        }
         let limits = read_limits(source);
         Self {
             listen: source.required("GATEWAY_LISTEN", address),
@@ -81,7 +86,7 @@ impl Config {
 
     /// What is insecure, or cannot work, though each setting is right by itself.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<_> = planted::warning().into_iter().collect();
         if self.room_urls.iter().all(is_loopback) {
             return warnings;
         }

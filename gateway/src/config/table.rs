@@ -6,6 +6,8 @@ use parlour_chassis::settings::Setting;
 
 /// What the gateway reads.
 pub const SETTINGS: &[Setting] = &[
+    #[cfg(feature = "planted-mistakes")]
+    Setting::new("PLANTED_MISTAKE", "NAME", "Which mistake is made on purpose"),
     Setting::new("GATEWAY_LISTEN", "ADDRESS", "Where browsers come: pages, /chat and /api")
         .or("127.0.0.1:9292"),
     Setting::new("ADMIN_LISTEN", "ADDRESS", "Where /livez, /readyz and /metrics are").or("127.0.0.1:9091"),

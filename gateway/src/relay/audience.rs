@@ -92,6 +92,10 @@ impl Feed {
         match &mut self.live {
             Some(live) => {
                 live.info = start.info;
+                #[cfg(feature = "planted-mistakes")]
+                if parlour_feed::planted::makes(parlour_feed::planted::Mistake::ReattachFromTheHead) {
+                    live.audience.jump_to(start.position);
+                }
                 live.audience.log_head(start.position, live.audience.position().seq, now);
             }
             None => {

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parlour_feed::Cursor;
+use parlour_feed::{
+    Cursor,
+    planted::{self, Mistake},
+};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::{relay_frame::Frame as Down, relay_request::Frame};
 
@@ -146,6 +149,7 @@ impl Lane {
     fn attached(&mut self, now: Instant) {
         let follows = self.rooms.roster(now).into_iter().map(|(room, follow)| {
             let position = room.look(|feed| feed.position()).map(|position| position.to_string());
+            let position = position.filter(|_| !planted::makes(Mistake::ReattachFromTheHead));
             proto::Follow { position: position.unwrap_or_default(), ..follow }
         });
         self.requests.attach(follows);

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use parlour_feed::planted::{self, Mistake};
 use parlour_proto::v1 as proto;
 
 use super::event::Frames;
@@ -188,6 +189,10 @@ impl Fold {
         if version < self.forgotten {
             return Owed::Whole;
         }
+        let version = match planted::makes(Mistake::DiffsOnlyToTheLive) {
+            true => version.max(self.mark.version.saturating_sub(1)),
+            false => version,
+        };
         Owed::Each(self.changes.iter().filter(|change| change.version > version).cloned().collect())
     }
 
@@ -207,6 +212,7 @@ impl Fold {
     fn replace(&mut self, snapshot: proto::Presence, settling: bool) -> Option<proto::Presence> {
         let mut told = proto::Presence::default();
         let now: HashSet<_> = snapshot.users.iter().map(|user| user.id.clone()).collect();
+        let settling = settling && !planted::makes(Mistake::TakenAwayWhileSettling);
         let taken = if settling {
             Vec::new()
         } else {

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parlour_feed::planted::{self, Mistake};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::relay_request::Frame;
 
@@ -174,7 +175,7 @@ impl Requests {
         let Some(session) = self.sessions.get_mut(&id) else { return Err(Refusal::unavailable()) };
         let appends = session.appends.entry(room).or_default();
         appends.push_back(number);
-        let is_first = appends.len() == 1;
+        let is_first = appends.len() == 1 || planted::makes(Mistake::Pipelining);
         if is_first {
             self.push(Out::Request(id, number));
         }

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parlour_feed::ReaderId;
+use parlour_feed::{
+    ReaderId,
+    planted::{self, Mistake},
+};
 use parlour_proto::v1 as proto;
 
 use super::event::{Id, id_bytes};
@@ -205,10 +208,17 @@ impl<R: Clone> Followed<R> {
             room: name.to_owned(),
             position: String::new(),
             admitted: seats.iter().filter_map(|(id, seat)| admitted(id, seat)).collect(),
-            closing: self.closing.iter().map(|closing| closing_entry(closing, now)).collect(),
+            closing: self.closing_entries(now),
             joining: joining.map(|(id, _)| id_bytes(id)).collect(),
         };
         (self.room.clone(), follow)
+    }
+
+    fn closing_entries(&self, now: Instant) -> Vec<proto::ClosingEntry> {
+        if planted::makes(Mistake::RosterWithoutTheClosing) {
+            return Vec::new();
+        }
+        self.closing.iter().map(|closing| closing_entry(closing, now)).collect()
     }
 }
 

@@ -267,6 +267,15 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
         self.follower.shrink(bytes)
     }
 
+    /// Everybody goes on from there: a planted mistake.
+    #[cfg(feature = "planted-mistakes")]
+    pub fn jump_to(&mut self, to: Cursor) {
+        self.follower.jump_to(to);
+        self.readers.iter_mut().for_each(|reader| reader.position = to);
+        self.unpark();
+        self.moved(Cursor { seq: u64::MAX, ..to });
+    }
+
     fn set_page(&mut self, id: ReaderId, page: Option<u64>) {
         let Some(reader) = self.readers.get_mut(id) else { return };
         let before = std::mem::replace(&mut reader.page, page);

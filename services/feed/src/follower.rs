@@ -14,6 +14,7 @@ use crate::{
     cursor::{Cursor, Seq},
     limits::Limits,
     log::{Entry, Hint, LogRead, Page, ResyncReason, Weigh},
+    planted::{self, Mistake},
     pool::Pool,
     retry::Retry,
     ring::Ring,
@@ -144,7 +145,7 @@ impl<E: Weigh + Clone> Follower<E> {
             self.compare(&hint);
         } else if seq - 1 > position.seq {
             self.hold(hint, now);
-        } else if hint.prev != position.check {
+        } else if !follows(&hint, position) {
             self.suspect();
         } else {
             self.deliver(hint.entry);
@@ -240,6 +241,11 @@ impl<E: Weigh + Clone> Follower<E> {
         self.ring.share_in(rings);
     }
 
+    #[cfg(feature = "planted-mistakes")]
+    pub(crate) fn jump_to(&mut self, to: Cursor) {
+        self.ring.reset(to);
+    }
+
     pub(crate) fn shrink(&mut self, bytes: usize) -> usize {
         self.ring.shrink(bytes)
     }
@@ -290,7 +296,7 @@ impl<E: Weigh + Clone> Follower<E> {
             let hint = first.remove();
             if hint.entry.cursor.seq <= position.seq {
                 self.compare(&hint);
-            } else if hint.prev != position.check {
+            } else if !follows(&hint, position) {
                 self.suspect();
             } else {
                 self.deliver(hint.entry);
@@ -401,6 +407,11 @@ impl<E: Weigh + Clone> Follower<E> {
         self.foretold = self.foretold.or(asked.foretold);
         self.retry.failed(now);
     }
+}
+
+/// Whether that event, the next by its seq, is the next.
+fn follows<E>(hint: &Hint<E>, position: Cursor) -> bool {
+    hint.prev == position.check || planted::makes(Mistake::NextIsOnlyASeq)
 }
 
 /// Who closed a gap.

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod log;
 pub mod outbox;
 mod pages;
+pub mod planted;
 pub mod pool;
 mod readers;
 mod retry;

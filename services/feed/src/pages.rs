@@ -16,6 +16,7 @@ use crate::{
     limits::Limits,
     log::{Entry, LogRead, Page, Weigh},
     pages::shared::{Outcome, Shared, State},
+    planted::{self, Mistake},
     pool::Pool,
     readers::{List, Readers},
     retry::Retry,
@@ -134,6 +135,10 @@ impl<E: Weigh + Clone> Pages<E> {
         let page = self.kept(number).map(|(_, page)| page);
         let skip =
             page.map_or(0, |page| usize::try_from(seq.saturating_sub(page.base.seq)).unwrap_or(usize::MAX));
+        let is_cut_off = planted::makes(Mistake::PageCutOffByOne)
+            && skip == 0
+            && page.is_some_and(|page| page.entries.len() > 1);
+        let skip = skip + usize::from(is_cut_off);
         let entries = page.map_or(&[][..], |page| &page.entries[skip.min(page.entries.len())..]);
         entries.iter().take_while(move |entry| entry.cursor.seq <= cut)
     }

@@ -13,6 +13,7 @@ use parlour_chassis::{
     tasks::Tasks,
     telemetry,
 };
+use parlour_feed::planted;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +45,7 @@ async fn main() -> anyhow::Result<ExitCode> {
 /// Reads the settings that both services share; where the room service is, and the service token, are made here.
 fn read() -> Result<(Config, Vec<String>), Mistakes> {
     let command = clap::Command::new("parlour")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(planted::version(env!("CARGO_PKG_VERSION")))
         .about("Rooms for the web: the room service and the gateway in one process");
     let tables = [parlour_room::config::SETTINGS, parlour_gateway::config::SETTINGS];
     let mut source = Source::of_process(command, &tables, &[]);

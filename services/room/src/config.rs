@@ -10,6 +10,7 @@ use parlour_chassis::{
     settings::{Mistakes, Secret, Source, address, list, per_second, seconds, whole},
     telemetry::{self, LogFormat},
 };
+use parlour_feed::planted;
 
 use crate::{domain::room::RoomName, rooms::Settings};
 
@@ -60,7 +61,7 @@ impl Config {
     /// All mistakes at once.
     pub fn of_process() -> Result<(Self, Vec<String>), Mistakes> {
         let command = clap::Command::new("parlour-room")
-            .version(env!("CARGO_PKG_VERSION"))
+            .version(planted::version(env!("CARGO_PKG_VERSION")))
             .about("Owns Parlour's rooms, messages and presence, over gRPC");
         let mut source = Source::of_process(command, &[SETTINGS], OTHERS);
         let config = Self::read(&mut source);
@@ -73,6 +74,10 @@ impl Config {
     /// Reads the room service's part of the settings. What comes back is to be used only if `source.finish()` finds no
     /// mistake.
     pub fn read(source: &mut Source) -> Self {
+        #[cfg(feature = "planted-mistakes")]
+        if let Some(mistake) = source.optional("PLANTED_MISTAKE", planted::Mistake::parse) {
+            planted::make(Some(mistake));
+        }
         Self {
             listen: source.required("ROOM_LISTEN", address),
             admin_listen: Some(source.required("ADMIN_LISTEN", address)),
@@ -99,7 +104,7 @@ impl Config {
 
     /// What is insecure though each setting is right by itself.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<_> = planted::warning().into_iter().collect();
         if !self.listen.ip().is_loopback() {
             warnings.push(
                 "gRPC is served off this machine over plain http: let nobody else on that network".to_owned(),

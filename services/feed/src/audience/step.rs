@@ -11,6 +11,7 @@ use crate::{
     cursor::Cursor,
     log::{Entry, ResyncReason, Weigh},
     pages::Look,
+    planted::{self, Mistake},
     readers::{ReaderId, ReaderKind},
 };
 
@@ -145,6 +146,9 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
     /// A reader ahead of the Follower waits for it. One read of the log, asked for after it came, serves everybody who
     /// is ahead: either the log ends before their seq, or the Follower is about to get there.
     fn source_ahead(&mut self, id: ReaderId, at: Cursor, now: Instant) -> Source {
+        if planted::makes(Mistake::JudgeByThisHopAlone) {
+            return Source::Lost(ResyncReason::Ahead);
+        }
         let since = self.wait_since(id);
         match self.follower.answered().filter(|answered| answered.ticket > since) {
             Some(answered) if answered.head.seq < at.seq => return Source::Lost(ResyncReason::Ahead),
@@ -166,7 +170,9 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
         let (look, asked) = self.pages.look(number, at, self.position().seq);
         match look {
             Look::Serves => return Source::Page(number),
-            Look::Contradicts if asked > since => return Source::Lost(ResyncReason::OtherLog),
+            Look::Contradicts if asked > since || planted::makes(Mistake::JudgeByThisHopAlone) => {
+                return Source::Lost(ResyncReason::OtherLog);
+            }
             Look::EndsBefore if asked > since => return Source::Lost(ResyncReason::Ahead),
             Look::EndsThere if asked > since => self.dispute(id, at),
             Look::Missing | Look::Contradicts | Look::EndsBefore | Look::EndsThere => {
@@ -241,6 +247,9 @@ fn take<'a, E: Weigh + Clone + 'a>(
     for (entry, nth) in events.zip(0..) {
         bytes += entry.event.bytes();
         if nth > 0 && (nth >= budget.events || bytes > budget.bytes) {
+            if planted::makes(Mistake::PositionAdvancedOnADrop) {
+                last = Some(entry.cursor);
+            }
             break;
         }
         last = Some(entry.cursor);

@@ -6,6 +6,8 @@ use parlour_chassis::settings::Setting;
 
 /// What the room service reads.
 pub const SETTINGS: &[Setting] = &[
+    #[cfg(feature = "planted-mistakes")]
+    Setting::new("PLANTED_MISTAKE", "NAME", "Which mistake is made on purpose"),
     Setting::new("ROOM_LISTEN", "ADDRESS", "Where gRPC is served").or("127.0.0.1:50051"),
     Setting::new("ADMIN_LISTEN", "ADDRESS", "Where /livez, /readyz and /metrics are").or("127.0.0.1:9090"),
     Setting::new("STORE", "URL", "Where rooms and messages are kept: sqlite:PATH or postgres://…")

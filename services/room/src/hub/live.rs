@@ -146,12 +146,7 @@ impl<W: Clone> Live<W> {
             page_events: PAGE_EVENTS,
             ..FeedLimits::default()
         };
-        let presence = Limits {
-            grace_closed: settings.grace_closed,
-            grace_broken: settings.grace_broken,
-            names: settings.presence_names,
-        };
-        let leases = Leases::new(presence, settling_until, now);
+        let leases = Leases::new(Limits::of(settings), settling_until, now);
         let mut audience = Audience::new(room.cursor(), limits, seed);
         audience.set_presence(leases.version());
         Self {

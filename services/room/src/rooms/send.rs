@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 use parlour_chassis::address::Address;
-use parlour_feed::cursor::Seq;
+use parlour_feed::{
+    cursor::Seq,
+    planted::{self, Mistake},
+};
 
 use super::{Place, RateKey, RoomRef, Rooms};
 use crate::{
@@ -93,7 +96,11 @@ impl Rooms {
 }
 
 impl Send {
-    fn into_draft(self, room: RoomId) -> Draft {
+    /// What it proposes to that room's log.
+    pub fn into_draft(mut self, room: RoomId) -> Draft {
+        if planted::makes(Mistake::NoLookUpOfRepeats) {
+            self.key = RequestKey::stored(&format!("{}~{:x}", self.key.as_str(), rand::random::<u32>()));
+        }
         Draft {
             room,
             actor: self.actor,

@@ -5,6 +5,7 @@
 //! grace. Never decides what a session may do (the desk and its rooms do), and never holds an event for one stream alone.
 
 pub mod desk;
+mod early;
 mod follow;
 mod frames;
 mod pull;

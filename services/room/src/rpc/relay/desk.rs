@@ -12,7 +12,10 @@ use std::{
 };
 
 use metrics::{Counter, Histogram, counter, histogram};
-use parlour_feed::{Class, Outbox, Pool, Weigh};
+use parlour_feed::{
+    Class, Outbox, Pool, Weigh,
+    planted::{self, Mistake},
+};
 use parlour_proto::v1::{self, relay_frame::Frame as Down, relay_request::Frame as Up};
 
 use super::{
@@ -26,7 +29,7 @@ use crate::{
     error::Error,
     hub::{
         live::Typing,
-        presence::{Ending, Owner},
+        presence::{Ending, Limits, Owner},
         room::LiveRoom,
         signal::{Key, Signal},
     },
@@ -195,7 +198,7 @@ impl Desk {
             Up::Close(close) => self.close(&close, now)?,
             Up::Join(join) => self.join(join, now)?,
             Up::Leave(leave) => self.leave(id(&leave.session)?, &leave.room, now),
-            Up::Message(post) => self.post(post)?,
+            Up::Message(post) => self.post(post, now)?,
             Up::Typing(typing) => self.note_typing(&typing, now)?,
         }
         Ok(())
@@ -234,10 +237,11 @@ impl Desk {
             v1::CloseReason::GoingAway => Ending::GoingAway(retry_after),
             v1::CloseReason::Unspecified | v1::CloseReason::Broken => Ending::Broken,
         };
-        let rooms = self.sessions.remove(session).map(|session| session.rooms).unwrap_or_default();
+        let until = now + Limits::of(&self.settings).grace(ending);
         for followed in self.followed.values_mut() {
-            followed.forget(session);
+            followed.close(session, until, |name| self.sessions.user(&self.auth, session, name).ok());
         }
+        let rooms = self.sessions.remove(session).map(|session| session.rooms).unwrap_or_default();
         for key in rooms {
             if let Some(room) = self.ready(key) {
                 room.with_at(now, |live| live.close(session, self.owner, ending, now));
@@ -246,10 +250,15 @@ impl Desk {
         Ok(())
     }
 
-    fn post(&mut self, post: v1::SessionPost) -> Result<(), &'static str> {
+    fn post(&mut self, post: v1::SessionPost, now: Instant) -> Result<(), &'static str> {
         let (session, request) = (id(&post.session)?, post.request);
         match self.checked(session, post) {
-            Ok(send) => self.begin_job(Job::Send(session, request, Box::new(send))),
+            Ok(send) => {
+                if planted::makes(Mistake::PublishBeforeCommit) {
+                    self.publish_early(&send, now);
+                }
+                self.begin_job(Job::Send(session, request, Box::new(send)));
+            }
             Err(refused) => self.say(frames::answer(session, request, Err(refused))),
         }
         Ok(())

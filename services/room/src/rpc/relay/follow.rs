@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parlour_feed::{Cursor, ReaderId, ReaderKind};
+use parlour_feed::{
+    Cursor, ReaderId, ReaderKind,
+    planted::{self, Mistake},
+};
 use parlour_proto::v1::{self, relay_frame::Frame as Down};
 
 use super::{
@@ -50,7 +53,16 @@ pub(super) enum State {
 #[derive(Default)]
 pub(super) struct Loading {
     follow: v1::Follow,
+    /// Who of the roster has closed since.
+    closed: Vec<Closed>,
     joins: VecDeque<v1::SessionJoin>,
+}
+
+/// A session that closed while its room was loading: it is in grace all the same.
+struct Closed {
+    session: SessionId,
+    user: Option<User>,
+    until: Instant,
 }
 
 pub(super) struct Ready {
@@ -60,6 +72,12 @@ pub(super) struct Ready {
     pub(super) told: u64,
     /// Who is admitted, and from which version of presence on it may be told so.
     joins: VecDeque<(SessionId, u64, Down)>,
+}
+
+impl Closed {
+    fn named(&self, now: Instant) -> Named {
+        Named::Closing(self.session, self.user.clone(), self.until.saturating_duration_since(now))
+    }
 }
 
 impl Ready {
@@ -80,6 +98,17 @@ impl Ready {
 }
 
 impl Followed {
+    /// A session has closed, and its grace ends then; `user` says who it is under a display name.
+    pub(super) fn close(&mut self, session: SessionId, until: Instant, user: impl Fn(&str) -> Option<User>) {
+        if let State::Loading(loading) = &mut self.state {
+            let mut present = loading.follow.admitted.iter().filter(|entry| !entry.monitor);
+            if let Some(entry) = present.find(|entry| entry.session[..] == session.as_bytes()[..]) {
+                loading.closed.push(Closed { session, user: user(&entry.name), until });
+            }
+        }
+        self.forget(session);
+    }
+
     /// A session has left or closed: it waits for nothing here.
     pub(super) fn forget(&mut self, session: SessionId) {
         let is_it = |bytes: &[u8]| bytes == session.as_bytes();
@@ -99,10 +128,10 @@ impl Desk {
     pub(super) fn follow(&mut self, follow: v1::Follow, now: Instant) {
         let Ok(name) = RoomName::parse(&follow.room) else { return };
         let key = self.key_of(&name);
-        let loading = Loading { follow, joins: VecDeque::new() };
+        let loading = Loading { follow, ..Loading::default() };
         match self.followed.get_mut(&key).map(|followed| &mut followed.state) {
             Some(State::Loading(before)) => {
-                before.follow = loading.follow;
+                (before.follow, before.closed) = (loading.follow, loading.closed);
                 return;
             }
             Some(State::Ready(ready)) => {
@@ -201,8 +230,9 @@ impl Desk {
         else {
             return;
         };
-        let Loading { follow, joins } = std::mem::take(loading);
-        let named = self.roster(key, &name, &follow);
+        let Loading { follow, closed, joins } = std::mem::take(loading);
+        let mut named = self.roster(key, &name, &follow);
+        named.extend(closed.iter().map(|closed| closed.named(now)));
         let (owner, waker) = (self.owner, Waker::new(&self.signal, key));
         let names = self.settings.presence_names;
         let begun = room.enter_at(now, |live| {
@@ -214,7 +244,7 @@ impl Desk {
             if let Some(State::Loading(loading)) =
                 self.followed.get_mut(&key).map(|followed| &mut followed.state)
             {
-                *loading = Loading { follow, joins };
+                *loading = Loading { follow, closed, joins };
             }
             return self.load(key, name, Duration::ZERO);
         };
@@ -272,7 +302,7 @@ impl Desk {
                 if let Some(open) = self.sessions.get_mut(session) {
                     open.rooms.insert(key);
                 }
-                if admission.presence <= ready.told {
+                if admission.presence <= ready.told || planted::makes(Mistake::JoinedBeforeItsPresence) {
                     self.say(frame);
                 } else {
                     ready.joins.push_back((session, admission.presence, frame));

@@ -6,7 +6,10 @@
 
 use std::time::Instant;
 
-use parlour_feed::{Budget, Cursor, Entry};
+use parlour_feed::{
+    Budget, Cursor, Entry,
+    planted::{self, Mistake},
+};
 use parlour_proto::v1::{self, relay_frame::Frame as Down};
 
 use super::{
@@ -53,16 +56,16 @@ impl Desk {
     /// What the peer takes next, if anything.
     pub fn response(&mut self, now: Instant) -> Option<v1::RelayResponse> {
         let mut batch = Batch::default();
+        if planted::makes(Mistake::OutboxBesideTheRing) {
+            self.pull_rooms(&mut batch, now);
+        }
         while batch.has_room()
             && let Some(item) = self.outbox.pop()
         {
             batch.push(item.frame.0);
         }
-        while self.outbox.is_empty()
-            && batch.has_room()
-            && let Some(key) = self.dirty.pop_front()
-        {
-            self.pull(key, &mut batch, now);
+        if self.outbox.is_empty() {
+            self.pull_rooms(&mut batch, now);
         }
         while batch.has_room()
             && let Some((key, typing)) = self.typing.pop_front()
@@ -72,6 +75,15 @@ impl Desk {
             }
         }
         (!batch.frames.is_empty()).then_some(v1::RelayResponse { frames: batch.frames })
+    }
+
+    /// Takes from the rooms in turn, as long as nothing of theirs is to be said first.
+    fn pull_rooms(&mut self, batch: &mut Batch, now: Instant) {
+        while batch.has_room()
+            && let Some(key) = self.dirty.pop_front()
+        {
+            self.pull(key, batch, now);
+        }
     }
 
     /// Takes from one room; it stays in line while it has more.
