@@ -65,6 +65,8 @@ def stages(guard):
     yield Stage("build", build, tests=False)
     yield Stage("harness", [sys.executable, "-m", "testing.unit", "deploy/testing/tests"])
     yield Stage("rust", rust, needs_postgres=True)
+    planted = ["cargo", "test", "--locked", "-p", "parlour-simulation", "--features", "planted-mistakes", "--test", "planted"]
+    yield Stage("planted", planted)
     page = ["node", "--test", "--test-reporter=spec"]
     yield Stage("page", page, folder=client_tests(guard))
     yield Stage("outside", [sys.executable, "-m", "testing.unit", "deploy/testing/outside"], needs_postgres=True)

@@ -72,6 +72,13 @@ class Starting(unittest.TestCase):
             for setting in ("PARLOUR_STORE", "PARLOUR_ROOM_LISTEN", "PARLOUR_SEND_RATE", "PARLOUR_DRAIN_SECONDS"):
                 self.assertIn(setting, done.stdout)
 
+    def test_no_program_can_make_mistakes_on_purpose(self):
+        with House() as house:
+            for name in ("parlour", "parlour-room", "parlour-gateway"):
+                self.assertNotIn("mistakes", run(name, "--version", folder=house.folder).stdout, name)
+                done = run(name, "--planted-mistake=pipelining", folder=house.folder)
+                self.assertEqual(done.returncode, 2, name)
+
     def test_off_loopback_the_room_service_asks_for_a_service_token(self):
         with House() as house:
             done = run("parlour-room", folder=house.folder, ROOM_LISTEN=f"0.0.0.0:{free_port()}",

@@ -65,8 +65,8 @@ struct State {
 }
 
 impl LiveRoom {
-    /// Shares a room; its first business is to be read again, since its head may have moved before it was heard of. `rings` is
-    /// what all rings hold.
+    /// Shares a room; its first business is to be read again, since its head may have moved before it was heard of.
+    /// `rings` is what all rings hold.
     pub fn new(live: Live<Waker>, rings: Pool) -> Self {
         let place = Arc::clone(live.place());
         let state = State {

@@ -1,0 +1,203 @@
+//! What the judges see of the world.
+//!
+//! Owns the few looks that judges take, and what follows at a client from what it is told. Promises to show the store's
+//! truth and the clients' own words. Never shows a machine's inside but for bounds and invariants.
+
+use std::sync::Arc;
+
+use parlour_feed::Cursor;
+
+use super::{Plan, World};
+use crate::{
+    judge::View,
+    schedule::{Deed, Sleep},
+    store::{ROOMS, Store},
+    words::Say,
+};
+
+impl World {
+    pub(crate) fn now_us(&self) -> u64 {
+        self.us
+    }
+
+    pub(crate) fn truths(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn replay(&self) -> u64 {
+        self.settings.replay_events
+    }
+
+    pub(crate) fn client_count(&self) -> usize {
+        self.clients.len()
+    }
+
+    pub(crate) fn note(&mut self, what: String) {
+        let us = self.us;
+        self.judge.note(us, || what);
+    }
+
+    pub(crate) fn finds(&mut self, promise: &'static str, what: String) {
+        self.found(promise, what);
+    }
+
+    pub(crate) fn view(&mut self, client: usize, room: usize) -> &mut View {
+        self.clients[client].views.entry(room).or_default()
+    }
+
+    pub(crate) fn user_of(&self, client: usize) -> Option<String> {
+        self.clients[client].user.clone()
+    }
+
+    pub(crate) fn wants(&self, client: usize, room: usize) -> bool {
+        self.clients[client].wants.contains_key(&room)
+    }
+
+    pub(crate) fn unanswered(&self, client: usize) -> usize {
+        self.clients[client].unanswered()
+    }
+
+    /// How often somebody has typed in a room.
+    pub(crate) fn typed(&self, room: usize, user: &str) -> u64 {
+        let of = self.clients.iter().filter(|client| client.user.as_deref() == Some(user));
+        of.map(|client| client.typed[room]).sum()
+    }
+
+    /// The next thing said to a client, unless it is gone.
+    pub(crate) fn next_said(&mut self, id: u32) -> Option<(usize, usize, Arc<Say>)> {
+        let conn = self.conns.get_mut(&id)?;
+        let say = conn.down.frames.pop_front()?;
+        let (client, gateway) = (conn.client, conn.gateway);
+        let is_there = !conn.is_over_at_client && self.clients[client].conn == Some(id);
+        is_there.then_some((client, gateway, say))
+    }
+
+    /// There is room in a client's socket again.
+    pub(crate) fn after_said(&mut self, gateway: usize) {
+        self.gateway_follows_through(gateway);
+    }
+
+    pub(crate) fn client_welcomed(&mut self, client: usize, user: &str, token: &str) {
+        self.welcomed(client, user.to_owned(), token.to_owned());
+    }
+
+    pub(crate) fn client_acked(&mut self, client: usize, room: usize, key: &str) {
+        self.acked(client, room, key);
+    }
+
+    pub(crate) fn client_refused(&mut self, client: usize, room: usize, key: &str, code: &str) {
+        self.refused(client, room, key, code);
+    }
+
+    /// A join was refused for now.
+    pub(crate) fn asks_again(&mut self, client: usize, room: usize) {
+        self.plan(500_000, Plan::JoinAgain(client, room));
+    }
+
+    pub(super) fn join_again(&mut self, client: usize, room: usize) {
+        let is_monitor = self.clients[client].wants.get(&room).copied();
+        let view = self.view(client, room);
+        if let Some(is_monitor) = is_monitor.filter(|_| view.asked.is_empty()) {
+            self.want(client, room, is_monitor, false);
+        }
+    }
+
+    /// Whether the replica may have lost sight of a client for longer than the grace, through no fault of the machines.
+    pub(crate) fn is_out_of_sight(&mut self, client: usize, room: usize) -> bool {
+        let (us, grace_us) = (self.us, 10_000_000);
+        // A replica that was not there when somebody's connection ended cannot know who they are.
+        let is_unknown = self.clients[client].views.get(&room).is_some_and(|view| {
+            view.away_since.is_some() && view.present_since_us <= Some(self.replica.born_us)
+        });
+        if is_unknown {
+            return true;
+        }
+        let Some(conn) = self.clients[client].conn.and_then(|id| self.conns.get(&id)) else { return false };
+        self.gateways[conn.gateway].out_since_us[room].is_some_and(|since_us| us - since_us >= grace_us)
+    }
+
+    /// How late a gateway may hear what has been so for long.
+    pub(crate) fn late_us(&self) -> u64 {
+        1_000_000 + self.faults.longest_ms * 1_000
+    }
+
+    /// A gateway's people of a room are in the replica's sight again.
+    pub(super) fn outage_ends(&mut self, gateway: usize, room: usize) {
+        let Some(since_us) = self.gateways[gateway].out_since_us[room].take() else { return };
+        if self.us - since_us < 10_000_000 {
+            return;
+        }
+        for client in 0..self.clients.len() {
+            let conn = self.clients[client].conn.and_then(|id| self.conns.get(&id));
+            if conn.is_some_and(|conn| conn.gateway == gateway) {
+                let us = self.us;
+                let view = self.view(client, room);
+                if view.present_since_us.is_some() {
+                    view.present_since_us = Some(us); // from now on, again
+                }
+            }
+        }
+    }
+
+    /// Where a gateway stands in a room that somebody reads there.
+    pub(crate) fn feed_position(&self, gateway: usize, room: usize) -> Option<Cursor> {
+        let fed = self.gateways[gateway].rooms.get(&room)?;
+        let is_read = self.gateways[gateway].sessions.values().any(|session| session.reads(room));
+        fed.room.look(|feed| feed.position()).filter(|_| is_read)
+    }
+
+    pub(crate) fn wait_us(&mut self, us: u64) {
+        let until_us = self.us + us;
+        self.run_until(until_us);
+    }
+
+    /// Everything works from here on, and everybody comes back.
+    pub(crate) fn calm_down(&mut self) {
+        if self.judge.found.is_some() {
+            return;
+        }
+        self.is_calm = true;
+        self.faults.end();
+        self.replica.still_until_us = 0;
+        for gateway in &mut self.gateways {
+            gateway.still_until_us = 0;
+        }
+        for client in 0..self.clients.len() {
+            self.clients[client].slow_until_us = 0;
+        }
+        // A log that was replaced is recognised by what is appended to it.
+        for room in 0..ROOMS.len() {
+            self.act(Deed::Send(0, room, 1));
+        }
+    }
+
+    pub(crate) fn leaves(&mut self, client: usize, room: usize) {
+        self.leave(client, room);
+    }
+
+    pub(crate) fn joins_anew(&mut self, client: usize, room: usize) {
+        if !self.wants(client, room) {
+            self.want(client, room, false, false);
+        } else if client == 1 {
+            self.act(Deed::Sleep(client, Sleep::Close, 300));
+        }
+    }
+
+    /// P8: what is bounded is within its bounds, and nothing lingers.
+    pub(crate) fn judge_bounds(&mut self) {
+        self.check_replica();
+        let under_way: usize = self
+            .streams
+            .values()
+            .filter_map(|stream| stream.desk.as_ref())
+            .map(|desk| desk.under_way())
+            .sum();
+        if under_way > 0 {
+            self.found("P8", format!("{under_way} jobs of relays are never done"));
+        }
+        let streams = self.streams.values().filter(|stream| stream.desk.is_some()).count();
+        if streams > self.gateways.len() {
+            self.found("P8", format!("{streams} streams of {} gateways", self.gateways.len()));
+        }
+    }
+}
