@@ -1,8 +1,8 @@
 """A browser without a screen: the full protocol over a WebSocket, with the outbox and the resuming of a good client.
 
 Owns: one session after another of one guest in one room, what it has said, and what it has been given.
-Promises: it keeps one message in flight, repeats it with its key until it is acknowledged, and comes back with its
-cursor whatever happens to its socket.
+Promises: it keeps one message in flight, repeats it with its key until it is acknowledged, says again what it is made to
+doubt, and comes back with its cursor whatever happens to its socket.
 Never: decides whether what it was given is right; tests do.
 """
 
@@ -26,9 +26,12 @@ class Browser:
         self.given = []  # (seq, key) of each event, as it came
         self.first = None  # the seq after which the first session began
         self.resyncs, self.refusals, self.sessions = [], [], 0
+        self.contradictions = []  # acks that name another seq than the first of that key
         self.enough = asyncio.Event()  # say nothing more
         self.moved = asyncio.Condition()
         self.spoken = 0
+        self.saying = 0  # the number of the message in flight
+        self.doubts = []  # numbers of messages that are to be said again
 
     async def live(self):
         """Stays connected until cancelled."""
@@ -64,8 +67,10 @@ class Browser:
             self.cursor = frame["cursor"]
             self.given.append((frame["seq"], frame.get("data", {}).get("client_message_id")))
         elif kind == "ack" and frame.get("id") == self.key:
-            self.acknowledged[self.key] = frame["seq"]
-            self.spoken += 1
+            if self.acknowledged.setdefault(self.key, frame["seq"]) != frame["seq"]:
+                self.contradictions.append(frame)
+            self.spoken += self.saying == self.spoken
+            self.saying = self.doubts.pop() if self.doubts else self.spoken
             await self.speak(socket)
         elif kind == "error" and frame.get("id") == self.key and frame["code"] in AGAIN:
             await asyncio.sleep(frame.get("retry_after_ms", 100) / 1000)
@@ -80,12 +85,16 @@ class Browser:
     @property
     def key(self):
         """The key of the message that is being said."""
-        return f"{self.name}-{self.spoken}"
+        return f"{self.name}-{self.saying}"
+
+    def doubt(self):
+        """Says the last message that was acknowledged once more, as though its answer had been lost."""
+        self.doubts.append(self.spoken - 1)
 
     async def speak(self, socket):
         """Says the next message, or again the one that has no answer."""
         if not self.enough.is_set():
-            message = {"type": "message", "id": self.key, "room": self.room, "content": f"{self.name} says {self.spoken}",
+            message = {"type": "message", "id": self.key, "room": self.room, "content": f"{self.name} says {self.saying}",
                        "client_message_id": self.key}  # fmt: skip
             await socket.send(json.dumps(message))
 

@@ -53,6 +53,8 @@ class Crash(unittest.IsolatedAsyncioTestCase):
                 victim.kill()
                 victim.start()
                 await asyncio.to_thread(victim.ready)
+                for browser in browsers:
+                    browser.doubt()  # whether or not the crash has cost somebody an answer
                 await self.everyone_gets_through(browsers)
             for browser in browsers:
                 browser.enough.set()
@@ -85,6 +87,7 @@ class Crash(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(given, list(range(browser.first + 1, last + 1)), f"P3: each once, to {browser.name}")
             self.assertEqual([key for _, key in browser.given], [keys[seq] for seq in given])
             self.assertEqual((browser.resyncs, browser.refusals), ([], []), browser.name)
+            self.assertEqual(browser.contradictions, [], "P5: a repeat is answered with the first answer")
             self.assertGreater(len(browser.acknowledged), 2 * GO_ON)
 
     async def the_room_service_is_killed(self, **settings):
