@@ -106,6 +106,20 @@ test('delays_grow_while_it_does_not_get_through_and_start_anew_once_it_was_stead
   random.mock.restore();
 });
 
+test('returns_are_jittered_p10', () => {
+  const random = mock.method(Math, 'random', () => 0.1);
+  last().ends(1006);
+  const early = actions.at(-1).retryAt;
+  connection.stop(null);
+  random.mock.mockImplementation(() => 0.9);
+  connection.open();
+  last().accepts().says(welcome(ADA));
+  mock.timers.tick(6_000);
+  last().ends(1006);
+  assert.ok(actions.at(-1).retryAt - 6_000 > early, 'the same try at another moment');
+  random.mock.restore();
+});
+
 test('a_silent_socket_is_given_up_and_not_heard_again', () => {
   last().accepts().says(welcome(ADA));
   const silent = last();

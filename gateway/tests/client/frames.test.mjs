@@ -50,7 +50,8 @@ test('no_text_makes_it_throw_p12', () => {
 });
 
 test('an_event_whose_cursor_names_another_seq_is_not_believed', () => {
-  assert.equal(decode('{"type":"message","room":"general","seq":2,"cursor":"c0ffee00:1"}').is, 'unknown');
+  const said = new Log().append(ADA, 'hello');
+  for (const changed of [{ seq: 2 }, { cursor: 'c0ffee00:2' }]) assert.equal(decode(JSON.stringify({ ...said, ...changed })).is, 'unknown');
 });
 
 test('a_cursor_is_opaque_but_for_its_seq', () => {

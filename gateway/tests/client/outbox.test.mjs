@@ -26,6 +26,15 @@ test('a_draft_that_has_to_wait_is_not_overtaken_p5', () => {
   assert.equal(outbox.next(drafts, 1_000).key, 'a');
 });
 
+test('delays_grow_with_each_refusal_that_names_none', () => {
+  let drafts = two();
+  const waits = [0, 1, 2].map(() => {
+    drafts = outbox.refused(outbox.sent(drafts, 'a'), 'a', refusal('UNAVAILABLE'), 0, 1);
+    return outbox.dueAt(drafts);
+  });
+  assert.ok(waits[0] < waits[1] && waits[1] < waits[2], String(waits));
+});
+
 test('a_broken_link_sends_it_again_with_its_key_p5', () => {
   const drafts = outbox.unanswered(outbox.sent(two(), 'a', 'me'));
   assert.deepEqual([outbox.next(drafts, 0).key, outbox.next(drafts, 0).content], ['a', 'first']);

@@ -323,6 +323,54 @@ test('leaving_a_room_watches_it_and_news_are_marked', () => {
   assert.deepEqual(page.texts(), ['message 1', 'from my other tab', 'anyone?']);
 });
 
+test('what_nobody_looks_at_is_not_seen', () => {
+  const { log, page } = inside(1);
+  page.does({ type: 'at-end', room: 'general', atEnd: false }).hears(log.append(BOB, 'below what is shown'));
+  assert.ok(hasNews(page.room()));
+  page.does({ type: 'at-end', room: 'general', atEnd: true });
+  assert.ok(!hasNews(page.room()));
+  page.does({ type: 'visible', isVisible: false }).hears(log.append(BOB, 'behind another window'));
+  assert.ok(hasNews(page.room()));
+  page.does({ type: 'visible', isVisible: true });
+  assert.ok(!hasNews(page.room()));
+});
+
+test('what_was_seen_elsewhere_is_seen_and_never_less', () => {
+  const { log, page } = inside(1);
+  page.does({ type: 'navigate', route: { page: 'rooms' } });
+  const [join] = page.says();
+  page.hears(log.joined({ id: join.id, cursor: log.cursor(1) }), log.append(BOB, 'x'), log.append(BOB, 'y'));
+  page.does({ type: 'seen-elsewhere', seen: new Map([['general', 3]]) });
+  assert.ok(!hasNews(page.room()));
+  page.does({ type: 'seen-elsewhere', seen: new Map([['general', 2]]) });
+  assert.ok(!hasNews(page.room()), 'an older tab takes nothing back');
+});
+
+test('rooms_of_a_long_list_that_are_watched_leave_places_for_those_visited_p8', () => {
+  const { page } = inside(0);
+  const entry = (number) => ({ id: 'R', name: `room-${number}`, title: '', topic: '', online: 0, message_count: 0, last_message_at: null });
+  const { limits } = page.state;
+  page.state = { ...page.state, limits: { ...limits, rooms: 30 } };
+  page.does({ type: 'listed', entries: Array.from({ length: 50 }, (_, number) => entry(number)), next: '', isMore: false });
+  assert.deepEqual([page.state.list.entries.size, page.state.rooms.size], [50, 20]);
+});
+
+test('ones_own_typing_is_not_shown_to_oneself', () => {
+  const { page } = inside(1);
+  const typing = (user) => ({ type: 'typing', room: 'general', user, typing: true });
+  page.hears(typing(ADA), typing(BOB));
+  assert.deepEqual([...page.room().typists.keys()], [BOB.id]);
+});
+
+test('an_answer_to_what_was_asked_on_an_older_link_is_not_waited_for', () => {
+  const { page } = inside(1);
+  page.does({ type: 'older', room: 'general' }, { type: 'navigate', route: { page: 'rooms' } });
+  page.says();
+  assert.ok(page.state.asked.size > 0);
+  page.loses();
+  assert.equal(page.state.asked.size, 0);
+});
+
 test('what_was_said_since_an_earlier_visit_is_news', () => {
   const log = new Log();
   for (let number = 1; number <= 9; number += 1) log.append(BOB, 'x');

@@ -50,6 +50,31 @@ test('a_gap_is_read_from_the_log_before_what_came_early_p3', () => {
   assert.deepEqual(delivered.map(({ seq }) => seq), [2, 3, 4, 5, 6]);
 });
 
+test('what_came_early_follows_the_event_that_closes_the_gap_p3', () => {
+  const log = filled(4);
+  let state = at(log, 1);
+  for (const number of [2, 2, 3]) state = timeline.event(state, read(log.events[number])).timeline;
+  assert.deepEqual(state.pending.map(({ seq }) => seq), [3, 4], 'each is kept once');
+  const step = timeline.event(state, read(log.events[1]));
+  assert.deepEqual(step.delivered.map(({ seq }) => seq), [2, 3, 4]);
+  assert.deepEqual([step.timeline.pending, timeline.wanted(step.timeline)], [[], null]);
+});
+
+test('a_page_that_nobody_waits_for_changes_nothing', () => {
+  const log = filled(3);
+  const state = timeline.unanswered(timeline.asked(timeline.head(at(log, 1), parseCursor(log.head()))));
+  const step = timeline.page(state, log.events.slice(1).map(read), false);
+  assert.deepEqual([step.timeline === state, step.delivered], [true, []]);
+});
+
+test('what_was_heard_of_while_a_page_was_read_is_asked_for_p3', () => {
+  const log = filled(5);
+  const asked = timeline.asked(timeline.head(at(log, 2), parseCursor(log.cursor(3))));
+  const meanwhile = timeline.head(asked, parseCursor(log.head()));
+  const { timeline: state } = timeline.page(meanwhile, [], false);
+  assert.deepEqual([state.want, timeline.wanted(state)], [5, 2]);
+});
+
 test('a_timeline_behind_a_head_heals_p3', () => {
   const log = filled(5);
   const { state } = heal(log, timeline.head(at(log, 2), parseCursor(log.head())));
@@ -109,6 +134,12 @@ test('history_joins_the_items_without_a_hole_or_a_repeat', () => {
   assert.deepEqual(seqs(state), [8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
 });
 
+test('the_newest_page_says_nothing_of_what_lies_below_the_items', () => {
+  const log = filled(6);
+  const state = timeline.tail(at(log, 6), log.messagesBelow(Infinity, 9).messages, false);
+  assert.ok(!timeline.tail(state, log.messagesBelow(Infinity, 2).messages, true).more);
+});
+
 test('an_empty_page_ends_the_past', () => {
   const log = filled(3);
   assert.ok(!timeline.tail(at(log, 3), [], true).more);
@@ -125,6 +156,14 @@ test('a_join_with_the_cursor_held_keeps_what_is_there_and_another_starts_anew_p4
   const state = timeline.tail(at(log, 3), log.messagesBelow(Infinity, 9).messages, false);
   assert.deepEqual(seqs(timeline.joined(state, parseCursor(log.head()), [], true)), [1, 2, 3]);
   assert.deepEqual(seqs(timeline.joined(state, parseCursor('deadbeef:9'), [], true)), []);
+  assert.deepEqual(seqs(timeline.joined(state, parseCursor('deadbeef:3'), [], true)), [], 'the same seq of another log');
+});
+
+test('the_cursors_that_are_remembered_are_bounded_p8', () => {
+  const log = filled(200);
+  let state = at(log, 0);
+  for (const event of log.events) state = timeline.event(state, read(event)).timeline;
+  assert.deepEqual([state.recent.size, [...state.recent.keys()].at(-1)], [64, 200]);
 });
 
 test('what_is_kept_early_is_bounded_and_the_lowest_p8', () => {
