@@ -4,6 +4,7 @@
 mod support;
 
 mod bounds;
+mod rules;
 
 use std::{collections::HashMap, time::Duration};
 

@@ -1,0 +1,266 @@
+//! Rules of a `Relay` that nothing else here relies on, over real sockets.
+
+mod support;
+
+use std::time::Duration;
+
+use parlour_chassis::settings::Secret;
+use parlour_proto::v1::{
+    self, relay_frame::Frame as Down, relay_request::Frame as Up, room_service_client::RoomServiceClient,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, transport::Channel};
+use tonic_types::StatusExt;
+
+use support::{
+    House,
+    gateway::{Gateway, session},
+    soon,
+};
+
+fn reason(status: &Status) -> String {
+    status.get_error_details().error_info().expect("a reason").reason.clone()
+}
+
+fn joined(frame: &Down) -> Option<v1::SessionJoined> {
+    if let Down::Joined(joined) = frame { Some(joined.clone()) } else { None }
+}
+
+fn following(frame: &Down) -> Option<v1::Following> {
+    if let Down::Following(following) = frame { Some(following.clone()) } else { None }
+}
+
+fn presence(frame: &Down) -> Option<v1::Presence> {
+    if let Down::Presence(presence) = frame { presence.presence.clone() } else { None }
+}
+
+fn names(users: &[v1::User]) -> Vec<&str> {
+    users.iter().map(|user| user.name.as_str()).collect()
+}
+
+/// A gateway that only watches a room.
+async fn watcher(house: &House) -> Gateway {
+    let mut watcher = Gateway::attach(house, 9, 1).await;
+    watcher.follows("general").await;
+    watcher.until(following).await;
+    watcher
+}
+
+/// The first who is said to have left.
+async fn first_left(watcher: &mut Gateway) -> String {
+    watcher.until(|frame| presence(frame)?.left.first().map(|user| user.name.clone())).await
+}
+
+/// How many are present.
+async fn present(client: &mut RoomServiceClient<Channel>) -> u32 {
+    let request = v1::GetPresenceRequest { room: "general".into() };
+    soon(client.get_presence(request)).await.expect("told").into_inner().count
+}
+
+/// A gateway's stream on which these are in a room; the session's number is its place, from 1.
+async fn inside(house: &House, people: &[&str]) -> Gateway {
+    let mut gateway = Gateway::attach(house, 1, 1).await;
+    gateway.follows("general").await;
+    for (n, name) in (1..).zip(people) {
+        gateway.opens(n, name).await;
+        gateway.joins(n, n.into(), "general").await;
+        gateway.until(joined).await;
+    }
+    gateway
+}
+
+fn again(admitted: &[u8]) -> v1::Follow {
+    let entry = |n: &u8| v1::RosterEntry { session: session(*n), ..v1::RosterEntry::default() };
+    let admitted = admitted.iter().map(entry).collect();
+    v1::Follow { room: "general".into(), admitted, ..v1::Follow::default() }
+}
+
+#[tokio::test]
+async fn only_who_has_the_service_credential_may_attach() {
+    let house = House::configured(|config| config.service_token = Some(Secret::new("the token"))).await;
+    for authorization in [None, Some("Bearer another"), Some("the token")] {
+        let (_up, requests) = tokio::sync::mpsc::channel(1);
+        let mut request = tonic::Request::new(ReceiverStream::new(requests));
+        if let Some(authorization) = authorization {
+            request.metadata_mut().insert("authorization", authorization.parse().expect("ascii"));
+        }
+        let refused = soon(house.client().await.relay(request)).await.expect_err("refused");
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unauthenticated, "UNAUTHENTICATED"));
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn attach_comes_first_and_once_and_silence_ends_a_stream() {
+    let house = House::open().await;
+    let mut twice = Gateway::attach(&house, 1, 1).await;
+    twice.says(Up::Attach(v1::Attach { incarnation: session(1), lane: 0, generation: 2 })).await;
+    let end = twice.end().await;
+    assert_eq!((end.code(), reason(&end).as_str()), (Code::FailedPrecondition, "PROTOCOL_MISUSE"));
+
+    let (up, requests) = tokio::sync::mpsc::channel(1);
+    let ping = v1::RelayRequest { frame: Some(Up::Ping(v1::RelayPing { number: 1 })) };
+    up.send(ping).await.expect("there is room");
+    let mut down =
+        soon(house.client().await.relay(ReceiverStream::new(requests))).await.expect("open").into_inner();
+    let end = soon(down.message()).await.expect_err("it ends");
+    assert_eq!((end.code(), reason(&end).as_str()), (Code::FailedPrecondition, "PROTOCOL_MISUSE"));
+
+    let mut silent = Gateway::attach(&house, 2, 1).await;
+    let since = std::time::Instant::now();
+    let end = silent.end().await;
+    assert_eq!((end.code(), reason(&end).as_str()), (Code::Unavailable, "HEARTBEAT_LOST"));
+    assert!(since.elapsed() >= Duration::from_secs(4), "{:?}", since.elapsed());
+    house.close().await;
+}
+
+#[tokio::test]
+async fn p7_a_roster_keeps_who_closed_in_their_grace_and_who_joins_if_held() {
+    let house = House::with(|settings| settings.grace_closed = Duration::from_secs(60)).await;
+    let mut watcher = watcher(&house).await;
+    let first = inside(&house, &["Ada", "Bob", "Cyd", "Dan"]).await;
+    first.closes(2, v1::CloseReason::Closed).await;
+    drop(first);
+    let mut second = Gateway::attach(&house, 1, 2).await;
+    second.opens(1, "Ada").await;
+    second.opens(3, "Cyd").await;
+    let grace = |n, grace_ms| v1::ClosingEntry { session: session(n), name: String::new(), grace_ms };
+    second.opens(5, "Eve").await;
+    let follow = v1::Follow {
+        closing: vec![grace(2, 700)],
+        joining: vec![session(3), session(5)], // Cyd is held; Eve never was
+        ..again(&[1])
+    };
+    second.says(Up::Follow(follow)).await;
+    let snapshot = second.until(following).await.presence.and_then(|told| told.presence).expect("a snapshot");
+    assert_eq!(names(&snapshot.users), ["Ada", "Bob", "Cyd"], "a join unanswered admits nobody");
+    assert_eq!(first_left(&mut watcher).await, "Dan", "who is not named leaves at once");
+    assert_eq!(first_left(&mut watcher).await, "Bob", "who closed, when what is left of the grace is over");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn p7_who_was_admitted_by_a_roster_is_in_grace_after_a_close_and_a_monitor_is_not_present() {
+    let house = House::with(|settings| settings.grace_closed = Duration::from_millis(200)).await;
+    let mut watcher = watcher(&house).await;
+    drop(inside(&house, &["Ada", "Mo"]).await);
+    let mut second = Gateway::attach(&house, 1, 2).await;
+    second.opens(1, "Ada").await;
+    second.opens(2, "Mo").await;
+    let mut follow = again(&[1, 2]);
+    follow.admitted[1].monitor = true;
+    second.says(Up::Follow(follow)).await;
+    let snapshot = second.until(following).await.presence.and_then(|told| told.presence).expect("a snapshot");
+    assert_eq!(names(&snapshot.users), ["Ada"]);
+    assert_eq!(first_left(&mut watcher).await, "Mo", "who follows without being present");
+    second.closes(1, v1::CloseReason::Closed).await;
+    // Until the replica has settled nobody whom a roster named is told as having left.
+    let mut client = house.client().await;
+    soon(async { while present(&mut client).await > 0 {} }).await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn p7_a_close_that_was_asked_for_or_broke_has_a_longer_grace() {
+    let house = House::with(|settings| {
+        settings.grace_closed = Duration::from_millis(100);
+        settings.grace_broken = Duration::from_millis(900);
+    })
+    .await;
+    let mut watcher = watcher(&house).await;
+    let gateway = inside(&house, &["Broken", "Asked", "Closed"]).await;
+    let asked = v1::CloseSession {
+        session: session(2),
+        reason: v1::CloseReason::GoingAway.into(),
+        retry_after_ms: 900,
+    };
+    gateway.says(Up::Close(asked)).await;
+    gateway.closes(1, v1::CloseReason::Broken).await;
+    gateway.closes(3, v1::CloseReason::Closed).await;
+    for expected in ["Closed", "Broken", "Asked"] {
+        assert_eq!(first_left(&mut watcher).await, expected);
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_room_that_is_unfollowed_is_told_no_more_and_left() {
+    let house = House::open().await;
+    let mut watcher = watcher(&house).await;
+    let mut gateway = inside(&house, &["Ada"]).await;
+    gateway.says(Up::Unfollow(v1::Unfollow { room: "general".into() })).await;
+    assert_eq!(first_left(&mut watcher).await, "Ada");
+    gateway.settled(1).await;
+    house.says(&mut house.client().await, "general", "unheard", "k").await;
+    watcher.until(|frame| matches!(frame, Down::Events(_)).then_some(())).await;
+    assert!(gateway.settled(2).await.is_empty(), "nothing of it");
+    gateway.joins(1, 7, "general").await;
+    let told = gateway.until(following).await;
+    assert_eq!(told.position.split(':').nth(1), Some("1"), "from where the room stands");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_room_followed_again_is_told_from_the_position_given_if_it_is_at_hand() {
+    let house = House::with(|settings| settings.ring_events = 2).await;
+    let mut gateway = Gateway::attach(&house, 1, 1).await;
+    gateway.follows("general").await;
+    let start = gateway.until(following).await.position;
+    let mut client = house.client().await;
+    let mut positions = vec![start];
+    for n in 1..=4 {
+        house.says(&mut client, "general", &format!("m{n}"), &format!("k{n}")).await;
+        let told = gateway
+            .until(|frame| if let Down::Events(told) = frame { Some(told.clone()) } else { None })
+            .await;
+        assert_eq!(told.events.len(), 1);
+        let before = positions.last().expect("the start").split_once(':').expect("a cursor").0;
+        assert_eq!(format!("{:08x}", told.prev), before, "each frame says what it follows");
+        positions.push(told.events[0].cursor.clone());
+    }
+    for (given, expected) in [(3, 3), (0, 4), (4, 4)] {
+        gateway.says(Up::Follow(v1::Follow { position: positions[given].clone(), ..again(&[]) })).await;
+        assert_eq!(gateway.until(following).await.position, positions[expected], "given {given}");
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_monitor_is_admitted_without_being_present_and_a_plain_session_is_limited_by_itself() {
+    let house = House::with(|settings| (settings.send_rate, settings.send_burst) = (0.01, 1)).await;
+    let mut gateway = Gateway::attach(&house, 1, 1).await;
+    gateway.follows("general").await;
+    gateway.opens(1, "Mo").await;
+    gateway
+        .says(Up::Join(v1::SessionJoin {
+            session: session(1),
+            request: 1,
+            room: "general".into(),
+            monitor: true,
+            ..v1::SessionJoin::default()
+        }))
+        .await;
+    gateway.until(joined).await;
+    assert_eq!(present(&mut house.client().await).await, 0);
+    for n in [2, 3] {
+        gateway.opens_plain(n).await;
+        let post = v1::SessionPost {
+            session: session(n),
+            request: n.into(),
+            room: "general".into(),
+            content: "x".into(),
+            key: format!("k{n}"),
+            name: "one and the same".into(),
+            ..v1::SessionPost::default()
+        };
+        gateway.says(Up::Message(post)).await;
+        let answer = gateway
+            .until(|frame| if let Down::Answer(answer) = frame { answer.outcome.clone() } else { None })
+            .await;
+        assert!(
+            matches!(answer, v1::session_answer::Outcome::Ack(_)),
+            "each has a rate of its own: {answer:?}"
+        );
+    }
+    house.close().await;
+}
