@@ -65,7 +65,7 @@ def stages(guard):
     yield Stage("build", build, tests=False)
     yield Stage("harness", [sys.executable, "-m", "testing.unit", "deploy/testing/tests"])
     yield Stage("rust", rust, needs_postgres=True)
-    planted = ["cargo", "test", "--locked", "-p", "parlour-simulation", "--features", "planted-mistakes", "--test", "planted"]
+    planted = ["cargo", "test", "--workspace", "--locked", "--features", "parlour-simulation/planted-mistakes", "--test", "planted"]
     yield Stage("planted", planted)
     page = ["node", "--test", "--test-reporter=spec"]
     yield Stage("page", page, folder=client_tests(guard))

@@ -6,7 +6,7 @@ import unittest
 
 # In a process of its own, since it ends all that it has started.
 STORY = """
-import subprocess, sys, socket
+import os, subprocess, sys, socket
 from testing import guard
 guard.adopt_orphans()
 spared = subprocess.Popen(["sleep", "60"])
@@ -21,8 +21,8 @@ guard.reap()
 assert not guard.descendants()
 before = guard.listeners()
 held = socket.create_server(("127.0.0.1", 0))
-fresh = set(guard.listeners()) - set(before)
-assert fresh and not fresh & guard.strangers_sockets()
+inode = str(os.fstat(held.fileno()).st_ino)
+assert inode not in before and inode in guard.listeners() and inode not in guard.strangers_sockets()
 """
 
 
