@@ -13,3 +13,5 @@ mod plain;
 mod rates;
 #[path = "ws/restart.rs"]
 mod restart;
+#[path = "ws/rules.rs"]
+mod rules;
