@@ -10,33 +10,9 @@ use tonic_types::StatusExt;
 
 use support::{
     House,
-    gateway::{Gateway, session},
+    gateway::{Gateway, answer, events, following, joined, names, presence, session},
     soon,
 };
-
-fn joined(frame: &Down) -> Option<v1::SessionJoined> {
-    if let Down::Joined(joined) = frame { Some(joined.clone()) } else { None }
-}
-
-fn events(frame: &Down) -> Option<v1::RoomEvents> {
-    if let Down::Events(events) = frame { Some(events.clone()) } else { None }
-}
-
-fn answer(frame: &Down) -> Option<v1::session_answer::Outcome> {
-    if let Down::Answer(answer) = frame { answer.outcome.clone() } else { None }
-}
-
-fn following(frame: &Down) -> Option<v1::Following> {
-    if let Down::Following(following) = frame { Some(following.clone()) } else { None }
-}
-
-fn presence(frame: &Down) -> Option<v1::Presence> {
-    if let Down::Presence(presence) = frame { presence.presence.clone() } else { None }
-}
-
-fn names(users: &[v1::User]) -> Vec<&str> {
-    users.iter().map(|user| user.name.as_str()).collect()
-}
 
 #[tokio::test]
 async fn a_joiner_is_told_of_itself_and_of_the_room_before_it_is_joined() {

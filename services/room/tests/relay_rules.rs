@@ -14,28 +14,12 @@ use tonic_types::StatusExt;
 
 use support::{
     House,
-    gateway::{Gateway, session},
+    gateway::{Gateway, following, joined, names, presence, session},
     soon,
 };
 
 fn reason(status: &Status) -> String {
     status.get_error_details().error_info().expect("a reason").reason.clone()
-}
-
-fn joined(frame: &Down) -> Option<v1::SessionJoined> {
-    if let Down::Joined(joined) = frame { Some(joined.clone()) } else { None }
-}
-
-fn following(frame: &Down) -> Option<v1::Following> {
-    if let Down::Following(following) = frame { Some(following.clone()) } else { None }
-}
-
-fn presence(frame: &Down) -> Option<v1::Presence> {
-    if let Down::Presence(presence) = frame { presence.presence.clone() } else { None }
-}
-
-fn names(users: &[v1::User]) -> Vec<&str> {
-    users.iter().map(|user| user.name.as_str()).collect()
 }
 
 /// A gateway that only watches a room.

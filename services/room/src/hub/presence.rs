@@ -4,6 +4,8 @@
 //! presence told to readers has come. Promises P7: a session is present while it is held or in grace, a return within
 //! the grace is not seen, and no older owner touches what a newer one has named. Never reads a clock, never sends.
 
+mod pace;
+
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
@@ -21,17 +23,11 @@ use crate::{
     rooms::Settings,
 };
 
-/// How fast a room's presence may be told, in bytes of differences a second: a relay's share; a session's own is
-/// smaller and kept where the session is.
-const BYTES_PER_SECOND: f64 = 32_768.0;
-/// What may be told at once after a quiet time, in bytes.
-const BURST_BYTES: f64 = 32_768.0;
+use pace::{BURST_BYTES, Pace};
+
 /// Differences that are kept: a reader who missed no more is told those and not everybody, whom its budget may not allow
 /// in time (P7, P9).
 const KEPT_DIFFS: usize = 64;
-/// The longest a change waits to be told, however large the one before it was.
-const LONGEST_WAIT: Duration = Duration::from_millis(500);
-
 /// Who holds a session: a stream of a gateway's lane, or a `Chat` stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
@@ -165,8 +161,7 @@ pub struct Leases {
     /// The people here as of `version`.
     told_count: usize,
     counts_only: bool,
-    level: f64,
-    level_at: Instant,
+    pace: Pace,
     settling_until: Option<Instant>,
     /// Who was here before this replica was: until it has settled they may have sessions that it does not know.
     returned: HashSet<UserId>,
@@ -185,8 +180,7 @@ impl Leases {
             diffs: VecDeque::new(),
             told_count: 0,
             counts_only: false,
-            level: BURST_BYTES,
-            level_at: now,
+            pace: Pace::new(now),
             settling_until: (settling_until > now).then_some(settling_until),
             returned: HashSet::new(),
         }
@@ -317,7 +311,7 @@ impl Leases {
                 self.here.take_diff();
                 self.publish(Change::Whole);
             }
-        } else if self.here.is_changed() && self.told_at() <= now {
+        } else if self.here.is_changed() && self.pace.due() <= now {
             self.tell(now);
         }
     }
@@ -325,7 +319,7 @@ impl Leases {
     /// When `advance` has to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         let lapse = self.lapses.first().map(|(until, _)| *until);
-        let told = self.here.is_changed().then(|| self.told_at());
+        let told = self.here.is_changed().then(|| self.pace.due());
         [lapse, told, self.settling_until].into_iter().flatten().min()
     }
 
@@ -407,15 +401,6 @@ impl Leases {
         self.here.exit(session);
     }
 
-    /// When the next version may be told.
-    fn told_at(&self) -> Instant {
-        if self.level >= 0.0 {
-            return self.level_at;
-        }
-        let wait = Duration::from_secs_f64(-self.level / BYTES_PER_SECOND);
-        self.level_at + wait.min(LONGEST_WAIT)
-    }
-
     fn tell(&mut self, now: Instant) {
         let mut diff = self.here.take_diff();
         diff.left.retain(|user| !self.returned.contains(&user.id));
@@ -428,10 +413,7 @@ impl Leases {
                 (Change::Diff, weight)
             }
         };
-        let refilled = now.saturating_duration_since(self.level_at).as_secs_f64() * BYTES_PER_SECOND;
-        let level = self.level.max(-LONGEST_WAIT.as_secs_f64() * BYTES_PER_SECOND);
-        self.level = (level + refilled).min(BURST_BYTES) - weight as f64;
-        self.level_at = now;
+        self.pace.spend(weight, now);
         self.publish(change);
     }
 

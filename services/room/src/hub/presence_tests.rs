@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{pace::BYTES_PER_SECOND, *};
 use crate::domain::{ids::UserId, message::DisplayName};
 
 const LIMITS: Limits =

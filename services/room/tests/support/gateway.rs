@@ -25,6 +25,36 @@ pub fn session(n: u8) -> Bytes {
     Bytes::from(vec![n; 16])
 }
 
+/// An admission.
+pub fn joined(frame: &Down) -> Option<v1::SessionJoined> {
+    if let Down::Joined(joined) = frame { Some(joined.clone()) } else { None }
+}
+
+/// Events.
+pub fn events(frame: &Down) -> Option<v1::RoomEvents> {
+    if let Down::Events(events) = frame { Some(events.clone()) } else { None }
+}
+
+/// How a request went.
+pub fn answer(frame: &Down) -> Option<v1::session_answer::Outcome> {
+    if let Down::Answer(answer) = frame { answer.outcome.clone() } else { None }
+}
+
+/// That a room is followed.
+pub fn following(frame: &Down) -> Option<v1::Following> {
+    if let Down::Following(following) = frame { Some(following.clone()) } else { None }
+}
+
+/// Who is here, or how that changed.
+pub fn presence(frame: &Down) -> Option<v1::Presence> {
+    if let Down::Presence(presence) = frame { presence.presence.clone() } else { None }
+}
+
+/// Their display names.
+pub fn names(users: &[v1::User]) -> Vec<&str> {
+    users.iter().map(|user| user.name.as_str()).collect()
+}
+
 impl Gateway {
     /// Attaches as that lane's stream; the incarnation is `n` repeated.
     pub async fn attach(house: &House, n: u8, generation: u64) -> Self {
