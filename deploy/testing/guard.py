@@ -52,6 +52,15 @@ def descendants(spare=(), of=None):
     return found
 
 
+def is_alive(pid):
+    """Whether a process has yet to end; one that nobody has buried has ended."""
+    try:
+        stat = Path("/proc", str(pid), "stat").read_text()
+    except OSError:
+        return False
+    return stat[stat.rindex(")") + 2 :].split()[0] != "Z"
+
+
 def end(spare=()):
     """Ends all descendants but `spare`: asks, waits, then kills."""
     for signum, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, TERM_SECONDS)):

@@ -1,7 +1,7 @@
 """A PostgreSQL of the run's own.
 
 Owns: one cluster in a temporary folder, with a socket there and one free port on loopback.
-Promises: it answers once `start` has returned; after `stop` no process of it is left.
+Promises: it answers once `start` has returned, the first time and again; after `stop` and `kill` no process of it is left.
 Never: touches a server of the machine's; is reachable from elsewhere.
 """
 
@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from testing.guard import descendants
+from testing.guard import descendants, is_alive
 from testing.ports import free_port
 
 START_SECONDS = 60
@@ -48,23 +48,28 @@ class Postgres:
         return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
 
     def _command(self, program, *arguments):
-        become = ["runuser", "-u", owner().pw_name, "--"] if os.geteuid() == 0 else []
-        return [*become, str(self.bin / program), *arguments]
+        return [str(self.bin / program), "-D", str(self.folder / "data"), *arguments]
+
+    def _as_owner(self):
+        """How the server's own programs are run."""
+        become = {"user": owner().pw_uid, "group": owner().pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        return {"cwd": self.folder, "stdin": subprocess.DEVNULL, **become}
 
     def start(self):
-        """Makes and starts the cluster; raises with the server's own words if it does not come up."""
+        """Starts the cluster, which is made where it is missing; raises with its own words if it does not come up."""
+        if not self.folder.exists():
+            self._make()
+        log = self.folder / "log"
+        command = self._command("postgres", "-k", str(self.folder), "-h", "127.0.0.1", "-p", str(self.port), *self.settings)
+        with log.open("a") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, **self._as_owner())
+        self._await_ready(log)
+
+    def _make(self):
         self.folder.mkdir(mode=0o700)
         os.chown(self.folder, owner().pw_uid, owner().pw_gid)
-        data, log = self.folder / "data", self.folder / "log"
-        initdb = self._command("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                               "--locale=C.UTF-8", "--no-sync")  # fmt: skip
-        subprocess.run(initdb, cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-        command = self._command("postgres", "-D", str(data), "-k", str(self.folder), "-h", "127.0.0.1",
-                                "-p", str(self.port), *self.settings)  # fmt: skip
-        with log.open("w") as output:
-            self.process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output,
-                                            stderr=output, start_new_session=True)  # fmt: skip
-        self._await_ready(log)
+        initdb = self._command("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **self._as_owner())
 
     def _await_ready(self, log):
         deadline = time.monotonic() + START_SECONDS
@@ -82,13 +87,24 @@ class Postgres:
             except ProcessLookupError:
                 pass
 
+    def kill(self):
+        """kill -9 of the server; its other processes see that, and end by themselves."""
+        others = descendants(of=self.process.pid)
+        self.process.kill()
+        self.process.wait()
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(is_alive(pid) for pid in others):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL was killed, and not all of it has ended: {others}")
+            time.sleep(0.02)
+
     def stop(self):
         """Ends the server: politely, else at once. Its folder stays for the guard to remove."""
         if self.process is None:
             return
-        stop = self._command("pg_ctl", "-D", str(self.folder / "data"), "-t", str(STOP_SECONDS), "-s", "-w", "stop")
+        stop = self._command("pg_ctl", "-t", str(STOP_SECONDS), "-s", "-w", "stop")
         for mode in ("fast", "immediate"):
-            if subprocess.run([*stop, "-m", mode], cwd=self.folder, stdin=subprocess.DEVNULL).returncode == 0:
+            if subprocess.run([*stop, "-m", mode], **self._as_owner()).returncode == 0:
                 self.process.wait(STOP_SECONDS)
                 return
         self.process.terminate()  # it has not even written down its own number; the guard sees to its end
