@@ -154,7 +154,7 @@ class Stalls(unittest.TestCase):
             server, _, port = database.url.split("@")[1].split("/")[0].partition(":")
             with Proxy((server, int(port))) as proxy, House() as house:
                 url = database.url.replace(f":{port}/", f":{proxy.port}/")
-                self.the_story(house, url, proxy.stall, proxy.go_on)
+                self.the_story(house, url, proxy.stall, proxy.mend)
 
     def test_p13_sqlite_that_another_has_locked(self):
         with House() as house:
