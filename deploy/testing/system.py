@@ -133,5 +133,5 @@ class House:
 
     def gateway(self, **settings):
         """`parlour-gateway` by itself, on `web` unless told otherwise."""
-        settings = {"GATEWAY_LISTEN": self.web, "SERVICE_TOKEN": SERVICE_TOKEN, **settings}
-        return self.service("parlour-gateway", ROOM_URL=f"http://{self.grpc}", **settings)
+        settings = {"GATEWAY_LISTEN": self.web, "ROOM_URL": f"http://{self.grpc}", "SERVICE_TOKEN": SERVICE_TOKEN, **settings}
+        return self.service("parlour-gateway", **settings)
