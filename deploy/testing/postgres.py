@@ -8,6 +8,7 @@ Never: touches a server of the machine's; is reachable from elsewhere.
 import os
 import pwd
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -88,9 +89,10 @@ class Postgres:
                 pass
 
     def kill(self):
-        """kill -9 of the server; its other processes see that, and end by themselves."""
+        """kill -9 of the server and all its processes: one that computes would outlive it for as long as that takes."""
+        self.process.send_signal(signal.SIGSTOP)  # so that it makes no more of them
         others = descendants(of=self.process.pid)
-        self.process.kill()
+        self.signal(signal.SIGKILL)
         self.process.wait()
         deadline = time.monotonic() + STOP_SECONDS
         while any(is_alive(pid) for pid in others):
