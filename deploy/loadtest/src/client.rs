@@ -4,6 +4,7 @@
 //! that all of it is bounded by the number of clients, rooms and events (P8). Never acts by itself.
 
 pub(crate) mod chat;
+mod comparing;
 pub(crate) mod doing;
 pub(crate) mod full;
 pub(crate) mod hearing;
@@ -13,7 +14,6 @@ pub(crate) mod plain;
 pub(crate) mod socket;
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,7 +22,14 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     config::Address,
-    judge::{Breach, audit::Sent, ledger::Ledger, reader::Reader},
+    judge::{
+        Breach, Promise,
+        audit::Sent,
+        doubts::{Doubt, Doubts},
+        ledger::Ledger,
+        reader::Reader,
+        view::{Difference, Present},
+    },
     plan::Names,
     record::Record,
     truth::Truth,
@@ -39,8 +46,10 @@ pub(crate) enum Phase {
     Settle,
     /// Everybody reads up to these heads.
     Catch(Arc<Vec<u64>>),
-    /// Everybody compares what they were told with what is.
-    Compare(Arc<Vec<Last>>),
+    /// Everybody compares what they were told with what is, until it is the same or will never be.
+    Compare(Arc<Comparison>),
+    /// Everybody goes.
+    Part,
 }
 
 impl Phase {
@@ -51,8 +60,35 @@ impl Phase {
             Self::Hush => 1,
             Self::Settle => 2,
             Self::Catch(_) => 3,
-            Self::Compare(_) => 4,
+            Self::Compare(..) => 4,
+            Self::Part => 5,
         }
+    }
+}
+
+/// How everything is at the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Comparison {
+    /// When nothing had changed for a while.
+    pub(crate) since: Duration,
+    /// Each room.
+    pub(crate) rooms: Vec<Last>,
+}
+
+impl Comparison {
+    /// How long a difference may last: the promise is two seconds, and the lease after a crash, on a machine that has
+    /// time for it. What is true at once is compared at once.
+    pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+    /// Whether what is different by then will not change any more.
+    pub(crate) fn is_final(&self, difference: &Difference, now: Duration) -> bool {
+        now >= self.since + Self::PATIENCE && now >= difference.until
+    }
+
+    /// Until when anything may still change.
+    pub(crate) fn ends(&self) -> Duration {
+        let lingering = self.rooms.iter().flat_map(|room| room.present.lingering.values());
+        lingering.copied().fold(self.since + Self::PATIENCE, Duration::max)
     }
 }
 
@@ -62,7 +98,7 @@ pub(crate) struct Last {
     /// The log's last seq.
     pub(crate) head: u64,
     /// Who is there.
-    pub(crate) present: BTreeSet<String>,
+    pub(crate) present: Present,
 }
 
 /// A room of the run.
@@ -104,6 +140,7 @@ pub(crate) struct World {
     /// Where a client says that it has done all that a phase asks.
     pub(crate) ready: mpsc::Sender<(usize, u8)>,
     truth: Mutex<Truth>,
+    doubts: Mutex<Doubts>,
 }
 
 /// What a world is made of.
@@ -125,8 +162,8 @@ impl World {
     pub(crate) fn new(making: Making) -> Self {
         let Making { gateways, grpc, names, rooms, seed, rate, replay_events, truth, phase, ready } = making;
         let rooms = (0..rooms).map(|room| Room::new(names.room(room))).collect();
-        let (record, truth) = (Record::new(), Mutex::new(truth));
-        Self { gateways, grpc, names, rooms, seed, rate, replay_events, record, phase, ready, truth }
+        let (record, truth, doubts) = (Record::new(), Mutex::new(truth), Mutex::default());
+        Self { gateways, grpc, names, rooms, seed, rate, replay_events, record, phase, ready, truth, doubts }
     }
 
     /// Who is really where.
@@ -142,6 +179,35 @@ impl World {
     /// Since the start.
     pub(crate) fn now(&self) -> Duration {
         self.record.elapsed()
+    }
+
+    /// A session was told that somebody left: they must have, or be known to have soon.
+    pub(crate) fn doubt(&self, doubt: Doubt) {
+        self.record.tried(Promise::P7, 1);
+        if !self.is_explained(&doubt, doubt.at) {
+            self.doubts.lock().unwrap_or_else(PoisonError::into_inner).push(doubt);
+        }
+    }
+
+    fn is_explained(&self, doubt: &Doubt, now: Duration) -> bool {
+        let absences = self.truth().absences(&doubt.user, doubt.room, doubt.begun, now);
+        absences.is_none_or(|absences| doubt.told <= absences)
+    }
+
+    /// Judges what nobody could explain in time; `is_over` where nothing more will be known.
+    pub(crate) fn judge_doubts(&self, is_over: bool) {
+        let now = self.now();
+        let next = || self.doubts.lock().unwrap_or_else(PoisonError::into_inner).pop(now, is_over);
+        while let Some(doubt) = next() {
+            if self.is_explained(&doubt, now) {
+                continue;
+            }
+            let Doubt { room, client, user, told, at, mut frames, .. } = doubt;
+            let what = format!("told {told} times by {} ms that {user} left, who was there", at.as_millis());
+            frames.extend(self.truth().trail(&user, room));
+            let breach = Breach::of(Promise::P7, what);
+            self.record.breach(breach, Some(&self.rooms[room].name), Some(&client), frames);
+        }
     }
 
     /// Records a breach that a client saw in a room.

@@ -69,6 +69,9 @@ pub(crate) struct Verify {
     /// For how many seconds it counts one whose connection broke as present (its PARLOUR_GRACE_BROKEN_SECONDS).
     #[arg(long, value_name = "N", value_parser = seconds, default_value = "10")]
     pub(crate) grace_broken_seconds: Duration,
+    /// For how many seconds it may take one who went without a word to be there (its PARLOUR_HEARTBEAT_LOST_SECONDS).
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "60")]
+    pub(crate) heartbeat_lost_seconds: Duration,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -6,6 +6,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod audit;
+pub(crate) mod doubts;
 pub(crate) mod ledger;
 pub(crate) mod reader;
 pub(crate) mod view;

@@ -112,6 +112,7 @@ pub(crate) struct Record {
     cases: Mutex<[Case; Promise::ALL.len()]>,
     acknowledgements: Mutex<Histogram<u64>>,
     recoveries: Mutex<Histogram<u64>>,
+    agreements: Mutex<Histogram<u64>>,
 }
 
 impl Record {
@@ -123,6 +124,7 @@ impl Record {
             cases: Mutex::default(),
             acknowledgements: Mutex::new(histogram()),
             recoveries: Mutex::new(histogram()),
+            agreements: Mutex::new(histogram()),
         }
     }
 
@@ -187,6 +189,16 @@ impl Record {
     /// A client that came back was where the others were after so long.
     pub(crate) fn recovered_after(&self, time: Duration) {
         note(&self.recoveries, time);
+    }
+
+    /// After so long without changes, what a client was told of a room was the truth.
+    pub(crate) fn agreed_after(&self, time: Duration) {
+        note(&self.agreements, time);
+    }
+
+    /// How long it took until what clients were told was the truth.
+    pub(crate) fn agreements(&self) -> Times {
+        Times::of(&self.agreements)
     }
 
     /// How long acknowledgements took.

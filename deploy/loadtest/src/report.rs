@@ -67,6 +67,7 @@ pub(crate) struct Report {
     counts: serde_json::Map<String, serde_json::Value>,
     acknowledgement_ms: Times,
     recovery_ms: Times,
+    agreement_ms: Times,
     promises: Vec<Line>,
 }
 
@@ -97,6 +98,7 @@ impl Report {
                 .collect(),
             acknowledgement_ms: record.acknowledgements(),
             recovery_ms: record.recoveries(),
+            agreement_ms: record.agreements(),
             promises,
         }
     }
@@ -138,6 +140,7 @@ impl Display for Report {
         )?;
         writeln!(f, "acknowledged after  {}", self.acknowledgement_ms)?;
         writeln!(f, "back with the rest  {}", self.recovery_ms)?;
+        writeln!(f, "quiet, and in view  {}", self.agreement_ms)?;
         writeln!(f)?;
         for line in &self.promises {
             line.fmt(f)?;

@@ -17,14 +17,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    client::{Account, Last, Making, Phase, World, full::Full, plain::Plain},
+    client::{Account, Comparison, Last, Making, Phase, World, full::Full, plain::Plain},
     config::Verify,
     installation::{Installation, PAGE, Unreachable},
     judge::{
         Breach, Promise,
         audit::{Audit, Entry, Fate, Sent},
         ledger::{Digest, Ledger},
-        view,
+        view::Present,
     },
     plan::Names,
     progress::Progress,
@@ -36,9 +36,11 @@ use crate::{
 const SETTLE: Duration = Duration::from_secs(60);
 /// How long a reader may take to be given the last of the log.
 const CATCH: Duration = Duration::from_secs(15);
-/// How long everybody is quiet before presence is compared.
-const QUIET: Duration = Duration::from_secs(3);
-/// How long clients may take to compare and go.
+/// How long everybody is quiet before presence is compared (P7).
+const QUIET: Duration = Duration::from_secs(2);
+/// How often presence is asked for until it is the truth.
+const ASKING: Duration = Duration::from_millis(200);
+/// How long clients may take to go.
 const END: Duration = Duration::from_secs(15);
 /// Messages of all rooms together, at which the talk ends: what is kept of each has a bound.
 const MESSAGES: u64 = Ledger::LIMIT;
@@ -112,7 +114,11 @@ impl Run {
         for room in 0..rooms {
             installation.make_room(&names.room(room)).await?;
         }
-        let graces = Graces { closed: settings.grace_closed_seconds, broken: settings.grace_broken_seconds };
+        let graces = Graces {
+            closed: settings.grace_closed_seconds,
+            broken: settings.grace_broken_seconds,
+            unheard: settings.heartbeat_lost_seconds,
+        };
         let truth = Truth::new((0..clients).map(|client| names.client(client)).collect(), rooms, graces);
         let (phase, phase_rx) = watch::channel(Phase::Talk);
         // Each client says once in each phase that it is ready.
@@ -165,6 +171,7 @@ impl Run {
         };
         while !is_enough() && !stop.is_cancelled() {
             progress.say(record, "talking");
+            self.world.judge_doubts(false);
             let pause = limit.saturating_sub(started.elapsed()).min(Progress::EVERY);
             let _ = tokio::time::timeout(pause, stop.cancelled()).await;
         }
@@ -172,11 +179,17 @@ impl Run {
 
     /// Begins a phase, and waits until everybody has done what it asks, or the time is over.
     async fn phase(&mut self, phase: Phase, limit: Duration, progress: &mut Progress) {
-        let (number, until) = (phase.number(), Instant::now() + limit);
         self.phase.send_replace(phase);
+        self.wait(limit, progress).await;
+    }
+
+    /// Waits until everybody has done what the phase asks, or the time is over.
+    async fn wait(&mut self, limit: Duration, progress: &mut Progress) {
+        let (number, until) = (self.phase.borrow().number(), Instant::now() + limit);
         let mut waiting = self.lives.len();
         while waiting > 0 && Instant::now() < until {
             progress.say(&self.world.record, &format!("waiting for {waiting} clients"));
+            self.world.judge_doubts(false);
             if let Ok(Some((_, done))) = tokio::time::timeout(Progress::EVERY, self.ready.recv()).await {
                 waiting -= usize::from(done == number);
             }
@@ -199,20 +212,53 @@ impl Run {
 
     /// Compares presence with the truth, as the gateways and as the clients were told it; the clients end.
     async fn compare(&mut self, heads: &[u64], progress: &mut Progress) -> Result<Vec<Account>, Unreachable> {
-        let record = &self.world.record;
-        progress.say(record, "comparing");
-        let mut last = Vec::with_capacity(heads.len());
-        for (room, head) in heads.iter().enumerate() {
-            let present = self.world.truth().present(room);
-            let name = &self.world.rooms[room].name;
-            let (names, count) = self.installation.presence(name).await?;
-            record.tried(Promise::P7, 1);
-            if let Err(breach) = view::compare(&names, count, &present) {
-                record.breach(breach, Some(name), None, Vec::new());
-            }
-            last.push(Last { head: *head, present });
+        let world = Arc::clone(&self.world);
+        progress.say(&world.record, "comparing");
+        let comparison = Arc::new(self.comparison(heads));
+        self.phase.send_replace(Phase::Compare(Arc::clone(&comparison)));
+        for (room, last) in comparison.rooms.iter().enumerate() {
+            self.ask_who_is_there(room, last, &comparison).await?;
         }
-        self.phase.send_replace(Phase::Compare(Arc::new(last)));
+        self.wait(comparison.ends().saturating_sub(world.now()) + END, progress).await;
+        world.judge_doubts(true);
+        self.phase.send_replace(Phase::Part);
+        Ok(self.part().await)
+    }
+
+    /// How everything is now.
+    fn comparison(&self, heads: &[u64]) -> Comparison {
+        let (now, record, truth) = (self.world.now(), &self.world.record, self.world.truth());
+        // Where connections break unasked, some may have gone without the other end's knowing.
+        let is_troubled = record.counted(Count::Losses) + record.counted(Count::Unanswered) > 0;
+        let last = |(room, head): (usize, &u64)| {
+            let lingering = truth.lingering(room, now, is_troubled);
+            Last { head: *head, present: Present { here: truth.present(room), lingering } }
+        };
+        Comparison { since: now, rooms: heads.iter().enumerate().map(last).collect() }
+    }
+
+    /// Compares what the gateways say of a room, once they say the truth or never will.
+    async fn ask_who_is_there(
+        &self,
+        room: usize,
+        last: &Last,
+        comparison: &Comparison,
+    ) -> Result<(), Unreachable> {
+        let (record, name) = (&self.world.record, &self.world.rooms[room].name);
+        record.tried(Promise::P7, 1);
+        loop {
+            let (names, count) = self.installation.presence(name).await?;
+            let Err(difference) = last.present.compare(&names, count) else { return Ok(()) };
+            if comparison.is_final(&difference, self.world.now()) {
+                record.breach(difference.breach, Some(name), None, Vec::new());
+                return Ok(());
+            }
+            tokio::time::sleep(ASKING).await;
+        }
+    }
+
+    /// The clients go, and leave their accounts.
+    async fn part(&mut self) -> Vec<Account> {
         self.tasks.finish(END).await;
         let mut accounts = Vec::with_capacity(self.lives.len());
         for (client, life) in self.lives.drain(..).enumerate() {
@@ -224,7 +270,7 @@ impl Run {
             let breach = Breach::of(Promise::P4, "could not come back before the end");
             self.world.record.breach(breach, None, Some(&name), Vec::new());
         }
-        Ok(accounts)
+        accounts
     }
 
     /// Reads each room's log, and compares it with what was sent, acknowledged and seen.

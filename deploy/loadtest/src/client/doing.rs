@@ -33,7 +33,7 @@ impl Full {
             return Some(End::Part(Parting::Broken, Duration::ZERO));
         }
         if self.going.is_some_and(|at| at <= now) {
-            return Some(End::Part(Parting::Closed, Duration::ZERO));
+            return Some(End::Part(Parting::Closed, Duration::ZERO)); // which is told as what was asked
         }
         let phase = self.phase.borrow().clone();
         match phase {
@@ -43,10 +43,11 @@ impl Full {
                 self.settle();
                 None
             }
-            Phase::Compare(last) => {
-                self.compare(&last);
-                Some(End::Finished)
+            Phase::Compare(comparison) => {
+                self.compare(&comparison);
+                None
             }
+            Phase::Part => Some(End::Finished),
         }
     }
 
@@ -65,10 +66,8 @@ impl Full {
         self.next_deed = now + self.dice.until_deed();
         match self.dice.deed() {
             Deed::Part(parting, pause) => {
-                self.world.record.count(match parting {
-                    Parting::Closed => Count::Closes,
-                    Parting::Broken => Count::Cuts,
-                });
+                let is_cut = parting == Parting::Broken;
+                self.world.record.count(if is_cut { Count::Cuts } else { Count::Closes });
                 return Some(End::Part(parting, pause));
             }
             deed => self.does(deed),
@@ -246,10 +245,11 @@ impl Full {
                 .all(|(seat, head)| seat.reader.at().is_some_and(|at| at.seq >= *head))
         };
         let is_done = match &phase {
-            Phase::Talk | Phase::Compare(_) => false,
+            Phase::Talk | Phase::Part => false,
             Phase::Hush => is_quiet,
             Phase::Settle => is_quiet && is_placed && self.settled,
             Phase::Catch(heads) => is_quiet && is_placed && is_there(heads),
+            Phase::Compare(..) => self.seats.iter().all(|seat| seat.is_compared),
         };
         // The channel has room for every client and phase.
         if is_done && self.world.ready.try_send((self.me, phase.number())).is_ok() {

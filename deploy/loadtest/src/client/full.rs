@@ -44,6 +44,8 @@ pub(super) struct Seat {
     pub(super) not_before: Option<Instant>,
     /// How far the others were when it came back.
     pub(super) target: u64,
+    /// At the end, what it was told is the truth, or was found not to be.
+    pub(super) is_compared: bool,
 }
 
 /// What was asked and has no answer.
@@ -148,13 +150,16 @@ impl Full {
                 Err(weather) => {
                     self.world.record.count(Count::FailedConnects);
                     self.accuse_weather(&weather);
-                    if matches!(*self.phase.borrow(), Phase::Compare(_)) {
-                        self.absent();
+                    if matches!(*self.phase.borrow(), Phase::Part) {
                         break;
                     }
                     tokio::time::sleep(self.backoff.next_delay()).await;
                 }
             }
+        }
+        if !self.seats.iter().all(|seat| seat.is_compared) {
+            let breach = Breach::of(Promise::P4, "could not come back before the end");
+            self.world.record.breach(breach, None, Some(&self.name), Vec::new());
         }
         Account { client: self.me, book: self.book }
     }
@@ -225,7 +230,13 @@ impl Full {
     /// A session has ended; returns whether the client's life has, too.
     async fn ended(&mut self, link: Link, end: Result<End, Weather>) -> bool {
         let (parting, pause) = match end {
-            Ok(End::Part(parting, pause)) => (parting, pause),
+            Ok(End::Part(parting, pause)) => {
+                self.parted(
+                    self.going
+                        .map_or(parting, |at| Parting::Asked(at.saturating_duration_since(Instant::now()))),
+                );
+                (parting, pause)
+            }
             Ok(End::Finished) => {
                 link.part(Parting::Closed, false).await;
                 return true;
@@ -233,10 +244,10 @@ impl Full {
             Err(weather) => {
                 self.world.record.count(Count::Losses);
                 self.accuse_weather(&weather);
+                self.parted(Parting::Broken);
                 (Parting::Broken, self.backoff.next_delay())
             }
         };
-        self.parted(parting);
         let resets = self.dice.chance(0.5);
         link.part(parting, resets).await;
         self.pause(pause).await;
@@ -261,12 +272,6 @@ impl Full {
             let result = seat.reader.parted(at_ms);
             self.world.accuse(&self.name, room, &seat.reader, result);
         }
-    }
-
-    /// The run is over, and it is nowhere.
-    fn absent(&self) {
-        let breach = Breach::of(Promise::P4, "could not come back before the end");
-        self.world.record.breach(breach, None, Some(&self.name), Vec::new());
     }
 
     fn accuse_weather(&self, weather: &Weather) {

@@ -8,20 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    Last,
-    full::{Asked, Full, Seat},
-};
+use super::full::{Asked, Full, Seat};
 use crate::{
-    judge::{
-        Breach, Promise,
-        audit::Fate,
-        ledger::Digest,
-        reader::Joined,
-        view::{NAMED, Someone},
-    },
+    judge::{Breach, Promise, audit::Fate, doubts::Doubt, ledger::Digest, reader::Joined, view::Someone},
     record::Count,
-    truth::Parting,
     wire::{self, Down, Event, Told, Up},
 };
 
@@ -31,6 +21,7 @@ const RETRY: Duration = Duration::from_millis(500);
 impl Full {
     /// Takes a frame.
     pub(super) fn hear(&mut self, told: Told) {
+        self.world.truth().heard(self.me, self.world.now());
         let Told { id, down } = told;
         match down {
             Down::Welcome { guest_token, user } => self.welcome(guest_token, user),
@@ -233,7 +224,7 @@ impl Full {
         match asked {
             Asked::Send(room, number) => self.not_sent(room, number, code, again, is_open),
             Asked::Join(room) => {
-                self.world.truth().parted(self.me, room, self.world.now(), Parting::Broken);
+                self.world.truth().refused(self.me, room, self.world.now());
                 self.seats[room].reader.refused(self.world.record.elapsed_ms());
                 self.seats[room].not_before = again;
                 self.expect(again.is_some(), room, &format!("a join was refused with {code}"));
@@ -290,7 +281,7 @@ impl Full {
         if seat.reader.is_in() {
             self.world.truth().leaves(self.me, room, self.world.now());
         }
-        self.world.truth().parted(self.me, room, self.world.now(), Parting::Broken);
+        self.world.truth().refused(self.me, room, self.world.now());
         seat.reader.refused(at_ms);
         seat.not_before = Some(Instant::now() + RETRY);
         let is_passing = matches!(reason, "UNAVAILABLE" | "RATE_LIMITED");
@@ -318,45 +309,17 @@ impl Full {
     /// Somebody was said to have left: had they?
     fn left(&mut self, name: &str, left: &[Someone]) {
         let Some(room) = self.world.room(name) else { return };
-        let now = self.world.now();
-        self.world.record.tried(Promise::P7, left.len() as u64);
+        let seat = &self.seats[room];
         for user in left {
-            let seat = &self.seats[room];
-            let allowed = self.world.truth().absences(&user.name, room, seat.begun, now);
-            let told = seat.view.times_left(&user.name);
-            if allowed.is_some_and(|allowed| told > allowed) {
-                let allowed = allowed.unwrap_or_default();
-                let what = format!("told {told} times that {} left, who was away {allowed} times", user.name);
-                let frames = [seat.reader.frames(), self.world.truth().trail(&user.name, room)].concat();
-                let (room, breach) = (&self.world.rooms[room].name, Breach::of(Promise::P7, what));
-                self.world.record.breach(breach, Some(room), Some(&self.name), frames);
-            }
-        }
-    }
-
-    /// Compares, at the end, where it stands and whom it sees with what is.
-    pub(super) fn compare(&mut self, last: &[Last]) {
-        for (room, last) in last.iter().enumerate().take(self.seats.len()) {
-            let seat = &self.seats[room];
-            if !seat.is_wished {
-                continue;
-            }
-            self.world.record.tried(Promise::P7, u64::from(last.present.len() <= NAMED));
-            let at = seat.reader.at().map_or(0, |at| at.seq);
-            let here = if !seat.reader.is_in() {
-                Err(Breach::of(Promise::P4, "is not back in the room at the end"))
-            } else if at != last.head {
-                let what = format!(
-                    "all is quiet, the log ends with {}, and nothing after {at} was given",
-                    last.head
-                );
-                Err(Breach::at(Promise::P3, at + 1, what))
-            } else {
-                Ok(())
-            };
-            self.accuse(room, here);
-            let seen = self.seats[room].view.compare(&last.present);
-            self.accuse(room, seen);
+            self.world.doubt(Doubt {
+                room,
+                client: self.name.clone(),
+                user: user.name.clone(),
+                told: seat.view.times_left(&user.name),
+                begun: seat.begun,
+                at: self.world.now(),
+                frames: seat.reader.frames(),
+            });
         }
     }
 }

@@ -120,10 +120,10 @@ impl Link {
     /// Ends it, in that way. `resets`: a broken TCP connection is reset instead of ended.
     pub(crate) async fn part(self, parting: Parting, resets: bool) {
         match (self, parting) {
-            (Self::Socket(socket), Parting::Closed) => socket.close().await,
             (Self::Socket(socket), Parting::Broken) => socket.cut(resets),
-            (Self::Chat(chat), Parting::Closed) => chat.close().await,
+            (Self::Socket(socket), Parting::Closed | Parting::Asked(_)) => socket.close().await,
             (Self::Chat(chat), Parting::Broken) => chat.cut().await,
+            (Self::Chat(chat), Parting::Closed | Parting::Asked(_)) => chat.close().await,
         }
     }
 }

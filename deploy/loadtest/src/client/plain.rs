@@ -75,6 +75,8 @@ pub(crate) struct Plain {
     next_say: Instant,
     next_deed: Instant,
     reported: u8,
+    /// It was refused before it was everywhere: it begins again.
+    is_refused: bool,
 }
 
 enum End {
@@ -98,6 +100,7 @@ impl Plain {
             next_say: now,
             next_deed: now,
             reported: 0,
+            is_refused: false,
         }
     }
 
@@ -108,7 +111,7 @@ impl Plain {
             let opened = within(Socket::open(&self.world.gateways[gateway])).await;
             let mut socket = match opened {
                 Ok(socket) => socket,
-                Err(_) if matches!(*self.phase.borrow(), Phase::Compare(_)) => break,
+                Err(_) if matches!(*self.phase.borrow(), Phase::Part) => break,
                 Err(_) => {
                     self.world.record.count(Count::FailedConnects);
                     tokio::time::sleep(self.backoff.next_delay()).await;
@@ -130,7 +133,7 @@ impl Plain {
             };
             self.parted(parting);
             match parting {
-                Parting::Closed => socket.close().await,
+                Parting::Closed | Parting::Asked(_) => socket.close().await,
                 Parting::Broken => socket.cut(self.dice.chance(0.5)),
             }
             let talk_ends = self.phase.wait_for(|phase| phase.number() > Phase::Talk.number());
@@ -168,7 +171,11 @@ impl Plain {
         let now = Instant::now();
         self.next_say = now + self.dice.wait(self.world.rate);
         self.next_deed = now + self.dice.until_deed();
+        self.is_refused = false;
         loop {
+            if self.is_refused {
+                return Ok(End::Part(Parting::Closed, self.backoff.next_delay()));
+            }
             let phase = self.phase.borrow().clone();
             let now = Instant::now();
             match &phase {
@@ -177,8 +184,8 @@ impl Plain {
                         return Ok(end);
                     }
                 }
-                Phase::Compare(_) => return Ok(End::Finished),
-                Phase::Hush | Phase::Settle | Phase::Catch(_) => self.report(&phase),
+                Phase::Part => return Ok(End::Finished),
+                Phase::Hush | Phase::Settle | Phase::Catch(_) | Phase::Compare(..) => self.report(&phase),
             }
             let due = self.next_say.min(self.next_deed).max(now + Duration::from_millis(10));
             tokio::select! {
@@ -229,6 +236,7 @@ impl Plain {
     }
 
     fn hear(&mut self, text: &str) -> Result<(), Weather> {
+        self.world.truth().heard(self.me, self.world.now());
         let frame: Frame =
             serde_json::from_str(text).map_err(|error| Weather::Nonsense(format!("{error}: {text}")))?;
         match frame.kind.as_str() {
@@ -270,8 +278,12 @@ impl Plain {
     }
 
     /// What was refused is not said again: there is no telling which message it was.
-    fn refused(&self, frame: &Frame) {
-        let record = &self.world.record;
+    fn refused(&mut self, frame: &Frame) {
+        let (record, now) = (&self.world.record, self.world.now());
+        for (room, _) in self.places.iter().enumerate().filter(|(_, place)| !place.is_in) {
+            self.is_refused = true;
+            self.world.truth().refused(self.me, room, now);
+        }
         record.tried(Promise::P11, 1);
         match frame.code.as_str() {
             "RATE_LIMITED" if frame.retry_after_ms > 0 => record.count(Count::RateLimited),

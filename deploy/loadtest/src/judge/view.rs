@@ -1,9 +1,12 @@
 //! Who a session was told is in a room.
 //!
-//! Owns the fold of snapshot and differences, as any client folds them, and whose leaving was told. Promises that the
-//! fold is what the last frames say. Never knows who is really there.
+//! Owns the fold of snapshot and differences, as any client folds them, whose leaving was told, and the comparison of
+//! what was told with the truth. Promises that the fold is what the last frames say. Never knows who is really there.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use super::{Breach, Promise};
 
@@ -63,27 +66,63 @@ impl View {
     }
 
     /// Compares with the truth, once everybody has been quiet.
-    pub(crate) fn compare(&self, truth: &BTreeSet<String>) -> Result<(), Breach> {
+    pub(crate) fn compare(&self, truth: &Present) -> Result<(), Difference> {
         let names = self.here.values().cloned().collect();
-        compare(&names, self.count, truth)
+        truth.compare(&names, self.count)
     }
 }
 
-/// Compares a list of people with the truth. Where there are more than are named, only the counts can be compared.
-pub(crate) fn compare(names: &BTreeSet<String>, count: u32, truth: &BTreeSet<String>) -> Result<(), Breach> {
-    let missing: Vec<_> = truth.difference(names).collect();
-    let ghosts: Vec<_> = names.difference(truth).collect();
-    let is_whole = truth.len() <= NAMED;
-    if count as usize == truth.len() && (!is_whole || (missing.is_empty() && ghosts.is_empty())) {
-        return Ok(());
+/// Who is in a room, once everybody is quiet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Present {
+    /// Who must be there.
+    pub(crate) here: BTreeSet<String>,
+    /// Who may be there besides, and until when: their sessions ended not long ago.
+    pub(crate) lingering: BTreeMap<String, Duration>,
+}
+
+/// What was told is not the truth.
+#[derive(Clone, Debug)]
+pub(crate) struct Difference {
+    /// What is wrong.
+    pub(crate) breach: Breach,
+    /// Until when it may rightly be so; zero where it may not.
+    pub(crate) until: Duration,
+}
+
+impl Difference {
+    /// One that nothing excuses.
+    pub(crate) const fn final_one(breach: Breach) -> Self {
+        Self { breach, until: Duration::ZERO }
     }
-    let what = format!(
-        "{count} people where {} are; ghosts: {}; missing: {}",
-        truth.len(),
-        listed(&ghosts),
-        listed(&missing)
-    );
-    Err(Breach::of(Promise::P7, what))
+}
+
+impl Present {
+    /// Compares a list of people with it. Where there are more than are named, only the counts can be compared.
+    pub(crate) fn compare(&self, names: &BTreeSet<String>, count: u32) -> Result<(), Difference> {
+        let missing: Vec<_> = self.here.difference(names).collect();
+        let ghosts: Vec<_> = names.difference(&self.here).collect();
+        let is_whole = self.here.len() <= NAMED;
+        let (count, expected) = (count as usize, self.here.len());
+        if count == expected && (!is_whole || (missing.is_empty() && ghosts.is_empty())) {
+            return Ok(());
+        }
+        let what = format!(
+            "{count} people where {expected} are; ghosts: {}; missing: {}",
+            listed(&ghosts),
+            listed(&missing)
+        );
+        let is_possible = if is_whole {
+            missing.is_empty() && count == expected + ghosts.len()
+        } else {
+            (expected..=expected + self.lingering.len()).contains(&count)
+        };
+        // The first of them to be gone ends what may rightly be so.
+        let until = ghosts.iter().map(|ghost| self.lingering.get(*ghost).copied().unwrap_or_default()).min();
+        let until = if is_whole { until } else { self.lingering.values().max().copied() };
+        let until = until.filter(|_| is_possible).unwrap_or_default();
+        Err(Difference { breach: Breach::of(Promise::P7, what), until })
+    }
 }
 
 /// The first few names.
@@ -102,8 +141,9 @@ mod tests {
         names.iter().map(|name| Someone { id: format!("id of {name}"), name: (*name).to_owned() }).collect()
     }
 
-    fn truth(names: &[&str]) -> BTreeSet<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
+    fn truth(names: &[&str]) -> Present {
+        let here = names.iter().map(|name| (*name).to_owned()).collect();
+        Present { here, ..Present::default() }
     }
 
     #[test]
@@ -120,9 +160,31 @@ mod tests {
         let mut view = View::default();
         view.whole(people(&["ada", "bob"]), 2);
         for wrong in [&["ada"][..], &["ada", "carl"], &["ada", "bob", "carl"]] {
-            assert_eq!(view.compare(&truth(wrong)).unwrap_err().promise, Promise::P7, "{wrong:?}");
+            let difference = view.compare(&truth(wrong)).unwrap_err();
+            assert_eq!(
+                (difference.breach.promise, difference.until),
+                (Promise::P7, Duration::ZERO),
+                "{wrong:?}"
+            );
         }
         view.change(Vec::new(), &[], Vec::new(), 3);
         view.compare(&truth(&["ada", "bob"])).unwrap_err();
+    }
+    #[test]
+    fn p7_one_in_grace_may_be_seen_as_long_as_that_lasts_and_nobody_else_may() {
+        let s = Duration::from_secs;
+        let lingering = [("bob".to_owned(), s(7)), ("carl".to_owned(), s(9))].into();
+        let truth = Present { lingering, ..truth(&["ada"]) };
+        let until = |names: &[&str], count| {
+            let mut view = View::default();
+            view.whole(people(names), count);
+            view.compare(&truth).map_err(|difference| difference.until)
+        };
+        assert_eq!(until(&["ada"], 1), Ok(()));
+        assert_eq!(until(&["ada", "carl"], 2), Err(s(9)));
+        assert_eq!(until(&["ada", "bob", "carl"], 3), Err(s(7)));
+        for (names, count) in [(&["ada", "dan"][..], 2), (&["bob"], 1), (&["ada", "carl"], 3)] {
+            assert_eq!(until(names, count), Err(Duration::ZERO), "{names:?}");
+        }
     }
 }
