@@ -213,7 +213,7 @@ impl Full {
     }
 
     /// Asks for something that is answered.
-    fn ask(&mut self, asked: Asked, up: Up) {
+    pub(super) fn ask(&mut self, asked: Asked, up: Up) {
         self.ids += 1;
         let id = self.ids.to_string();
         self.asked.insert(id.clone(), (asked, Instant::now()));

@@ -51,6 +51,7 @@ pub(super) struct Seat {
 /// What was asked and has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
+    Hello,
     Join(usize),
     Leave(usize),
     Send(usize, u32),
@@ -198,7 +199,7 @@ impl Full {
             }
         }
         let hello = Up::Hello { name: self.name.clone(), guest_token: self.guest_token.clone(), rooms };
-        self.says.push((String::new(), hello));
+        self.ask(Asked::Hello, hello);
     }
 
     /// One session, until something ends it.

@@ -24,7 +24,7 @@ impl Full {
         self.world.truth().heard(self.me, self.world.now());
         let Told { id, down } = told;
         match down {
-            Down::Welcome { guest_token, user } => self.welcome(guest_token, user),
+            Down::Welcome { guest_token, user } => self.welcome(&id, guest_token, user),
             Down::Joined { room, cursor, users, count } => self.joined(&id, &room, &cursor, users, count),
             Down::Event(event) => self.event(event),
             Down::Ack { seq } => self.acknowledged(&id, seq),
@@ -51,9 +51,13 @@ impl Full {
         }
     }
 
-    fn welcome(&mut self, guest_token: Option<String>, user: String) {
+    fn welcome(&mut self, id: &str, guest_token: Option<String>, user: String) {
         if self.user.as_ref().is_some_and(|before| *before != user) {
             let breach = Breach::of(Promise::P4, format!("came back with its guest token, and was {user}"));
+            self.world.record.breach(breach, None, Some(&self.name), Vec::new());
+        }
+        if self.asked.remove(id).is_none_or(|(asked, _)| asked != Asked::Hello) {
+            let breach = Breach::of(Promise::P11, format!("welcomed as {id:?}, which was no hello"));
             self.world.record.breach(breach, None, Some(&self.name), Vec::new());
         }
         self.user = Some(user);
@@ -222,6 +226,7 @@ impl Full {
             record.breach(breach, None, Some(&self.name), Vec::new());
         }
         match asked {
+            Asked::Hello => self.expect(again.is_some(), 0, &format!("a hello was refused with {code}")),
             Asked::Send(room, number) => self.not_sent(room, number, code, again, is_open),
             Asked::Join(room) => {
                 self.world.truth().refused(self.me, room, self.world.now());
