@@ -200,12 +200,18 @@ impl Truth {
 
     /// Somebody's connection ended.
     pub(crate) fn parted(&mut self, client: usize, room: usize, now: Duration, parting: Parting) {
-        let (grace, heard) = (self.graces.of(parting), self.heard[client]);
+        let (grace, heard, broken) = (self.graces.of(parting), self.heard[client], self.graces.broken);
         let attendance = self.at(client, room);
         attendance.note(now, parting.name());
-        // Also one whose join had no answer: the server may have let it in.
-        if !matches!(attendance.state, State::Away(_)) {
-            attendance.state = State::Away(Away { since: now, heard, grace });
+        // Also one whose join had no answer: the server may have let it in, which ends an earlier absence.
+        match attendance.state {
+            State::Away(away) if !away.is_absent(broken, now) => {}
+            before => {
+                if matches!(before, State::Away(_)) {
+                    attendance.absent(now);
+                }
+                attendance.state = State::Away(Away { since: now, heard, grace });
+            }
         }
         attendance.lingers = attendance.lingers.max(now + grace);
         attendance.parted = Some(now);
@@ -340,6 +346,17 @@ mod tests {
         truth.parted(0, 0, s(1), Parting::Closed);
         assert_eq!(truth.absences("ada", 0, s(0), s(3)), Some(1));
         assert!(truth.present(0).is_empty());
+    }
+
+    #[test]
+    fn p7_one_who_came_and_parted_unanswered_may_have_been_away_twice() {
+        let mut truth = truth();
+        truth.came(0, 0, s(20));
+        truth.parted(0, 0, s(21), Parting::Closed);
+        truth.heard(0, s(25));
+        truth.parted(0, 0, s(25), Parting::Closed);
+        assert_eq!(truth.absences("ada", 0, s(20), s(26)), Some(1));
+        assert_eq!(truth.absences("ada", 0, s(20), s(27)), Some(2));
     }
 
     #[test]
