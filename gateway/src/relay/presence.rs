@@ -60,6 +60,18 @@ pub struct Shown {
     pub count: u32,
     /// What a reader has been told when it has seen this.
     pub mark: Mark,
+    /// What browsers are sent that are told all of this in place of what they knew.
+    pub frames: Arc<Frames<Bytes>>,
+}
+
+impl Shown {
+    /// The same with so many named at most.
+    pub fn first(&self, named: usize) -> Self {
+        let mut shown = self.clone();
+        Arc::make_mut(&mut shown.users).truncate(named);
+        Arc::make_mut(&mut shown.names).truncate(named);
+        shown
+    }
 }
 
 /// What a session was told of a room's presence.
@@ -80,9 +92,6 @@ pub enum Owed<T> {
     Whole,
 }
 
-/// Who is shown, and their distinct names.
-type Lists = (Arc<Vec<proto::User>>, Arc<Vec<String>>);
-
 /// The fold.
 #[derive(Debug)]
 pub struct Fold {
@@ -99,7 +108,7 @@ pub struct Fold {
     second: Option<Instant>,
     said: u32,
     folded: Option<(Instant, bool, String)>,
-    shown: Option<Lists>,
+    shown: Option<Shown>,
 }
 
 impl Fold {
@@ -129,16 +138,13 @@ impl Fold {
 
     /// Who is here.
     pub fn shown(&mut self) -> Shown {
-        let (users, names) = match &self.shown {
-            Some((users, names)) => (Arc::clone(users), Arc::clone(names)),
-            None => {
-                let users: Vec<_> = self.users.iter().take(USERS_SHOWN).cloned().collect();
-                let (users, names) = (Arc::new(users), Arc::new(self.names()));
-                self.shown = Some((Arc::clone(&users), Arc::clone(&names)));
-                (users, names)
-            }
-        };
-        Shown { users, names, count: self.count, mark: self.mark }
+        if let Some(shown) = &self.shown {
+            return Shown { mark: self.mark, ..shown.clone() };
+        }
+        let users = Arc::new(self.users.iter().take(USERS_SHOWN).cloned().collect());
+        let (names, frames) = (Arc::new(self.names()), Arc::default());
+        let shown = Shown { users, names, count: self.count, mark: self.mark, frames };
+        self.shown.insert(shown).clone()
     }
 
     /// Takes a snapshot or a difference. `settling`: a snapshot of one that does not know everybody yet, which takes

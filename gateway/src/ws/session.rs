@@ -36,6 +36,7 @@ mod departure;
 mod full;
 mod incoming;
 mod plain_verbs;
+mod presence;
 mod pull;
 mod seat;
 mod told;
@@ -53,12 +54,6 @@ const ANSWERS: usize = 64;
 const PAGES: usize = 16;
 /// Joins of one session.
 const JOINS: Rate = Rate::every(Duration::from_millis(50), 100);
-/// How many bytes of presence a session is sent in a second, and at once.
-const PRESENCE_BYTES: u32 = 4_096;
-const PRESENCE: Rate =
-    Rate::every(Duration::from_nanos(1_000_000_000 / PRESENCE_BYTES as u64), PRESENCE_BYTES);
-/// How long presence is put off while all sessions together hold nearly what they may.
-const PRESENCE_PAUSE: Duration = Duration::from_millis(500);
 /// How long the last frames may take to be written.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -197,7 +192,7 @@ impl<S: Socket> Session<S> {
             faults: 0,
             posts: 0,
             joins: Bucket::new(JOINS, now.into_std()),
-            presence: Bucket::new(PRESENCE, now.into_std()),
+            presence: Bucket::new(presence::RATE, now.into_std()),
             alive: now,
             heartbeat_due: now + terms.limits.heartbeat,
             is_asked_for_life: false,
@@ -305,22 +300,13 @@ impl<S: Socket> Session<S> {
         if let Some((until, _)) = self.leaving {
             due = due.min(until);
         }
-        if self.seats.values().any(|seat| seat.is_owed_presence)
+        if self.seats.values().any(|seat| seat.presence_owed.is_some())
             && self.writer.is_empty()
             && let Some(wait) = self.presence_wait()
         {
             due = due.min(Instant::now() + wait);
         }
         due
-    }
-
-    /// How long presence that is owed waits, if it must.
-    fn presence_wait(&mut self) -> Option<Duration> {
-        if self.has_room_for(Class::Presence) {
-            self.presence.wait(Instant::now().into_std())
-        } else {
-            Some(PRESENCE_PAUSE)
-        }
     }
 
     /// Does what is due.

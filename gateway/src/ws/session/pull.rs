@@ -1,8 +1,7 @@
 //! What a session takes from its rooms.
 //!
-//! Owns the turn in which answers, events and the ephemeral are written. Promises that order, that each event is made into
-//! bytes once for all sessions, and that presence stays within its budget (P3, P8, P9). Never takes more than the socket
-//! is ready for.
+//! Owns the turn in which answers, events and the ephemeral are written. Promises that order, and that each event is made
+//! into bytes once for all sessions (P3, P8, P9). Never takes more than the socket is ready for.
 
 use std::sync::Arc;
 
@@ -10,14 +9,8 @@ use parlour_feed::{Budget, Class, Entry, Step};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
 
-use super::{
-    Dialect, Frame, Session, Socket, frame, plain,
-    seat::{Seat, State},
-};
-use crate::relay::{
-    event::{Form, RoomEvent},
-    presence::{Owed, Shown},
-};
+use super::{Dialect, Frame, Session, Socket, frame, plain, seat::State};
+use crate::relay::event::{Form, RoomEvent};
 
 /// What is taken from a room before the next has its turn.
 const BUDGET: Budget = Budget { events: 64, bytes: 64 * 1024 };
@@ -70,7 +63,7 @@ impl<S: Socket> Session<S> {
                 self.deliver(&entries);
             }
             Step::Presence { .. } => {
-                seat.is_owed_presence = true;
+                seat.presence_owed.get_or_insert_with(now);
                 self.ready.push_back(Arc::clone(name));
                 self.verified(name, None);
             }
@@ -128,50 +121,6 @@ impl<S: Socket> Session<S> {
         if self.dialect == Dialect::Plain { Form::Plain } else { Form::Full }
     }
 
-    /// Tells what is owed of one room's presence, if anything is and the budget allows it.
-    fn tell_presence(&mut self) -> bool {
-        let is_owed = |seat: &Seat| seat.is_owed_presence && seat.is_live();
-        if self.presence_wait().is_some() {
-            return false;
-        }
-        let Some((name, seat)) = self.seats.iter_mut().find(|(_, seat)| is_owed(seat)) else { return false };
-        let (mark, is_monitor) = (seat.mark, seat.is_monitor);
-        let (frames, told) = seat.room.look(|feed| {
-            let fold = feed.fold();
-            let frames = match self.dialect {
-                Dialect::Plain => match fold.notices_since(mark.notices) {
-                    Owed::Each(notices) => notices
-                        .iter()
-                        .filter_map(|notice| {
-                            let make = || Some(plain::notice(name, notice).wire().clone());
-                            notice.frames.get(Form::Plain, make).map(Frame::of_wire)
-                        })
-                        .collect(),
-                    Owed::Whole => vec![plain::user_list(name, &fold.shown())],
-                },
-                _ if is_monitor => vec![counts(name, fold.shown().count)],
-                _ => match fold.changes_since(mark.version) {
-                    Owed::Each(changes) => changes
-                        .iter()
-                        .filter_map(|change| {
-                            let presence = chat_response::Frame::Presence(change.presence.clone());
-                            let make = || Some(frame::encode("", &presence).wire().clone());
-                            change.frames.get(Form::Full, make).map(Frame::of_wire)
-                        })
-                        .collect(),
-                    Owed::Whole => vec![whole(name, &fold.shown())],
-                },
-            };
-            (frames, fold.mark())
-        });
-        (seat.mark, seat.is_owed_presence) = (told, false);
-        for frame in frames {
-            self.presence.spend(frame.len(), now());
-            self.writer.put(frame);
-        }
-        true
-    }
-
     fn tell_typing(&mut self) {
         let (form, has_room) = (self.form(), self.has_room_for(Class::Typing));
         while let Some(notice) = self.relay.inbox().next_typing() {
@@ -192,24 +141,6 @@ impl<S: Socket> Session<S> {
     }
 }
 
-/// How many are here, without names: what a monitor is told.
-fn counts(room: &str, count: u32) -> Frame {
-    let presence = proto::Presence { room: room.to_owned(), count, ..Default::default() };
-    frame::encode("", &chat_response::Frame::Presence(presence))
-}
-
-/// Everybody, for whoever has missed too many differences.
-fn whole(room: &str, shown: &Shown) -> Frame {
-    let presence = proto::Presence {
-        room: room.to_owned(),
-        snapshot: true,
-        users: shown.users.to_vec(),
-        count: shown.count,
-        ..Default::default()
-    };
-    frame::encode("", &chat_response::Frame::Presence(presence))
-}
-
-fn now() -> std::time::Instant {
+pub(super) fn now() -> std::time::Instant {
     tokio::time::Instant::now().into_std()
 }

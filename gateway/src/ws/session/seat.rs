@@ -43,7 +43,8 @@ pub(super) struct Seat {
     pub(super) is_monitor: bool,
     /// What it was told of presence.
     pub(super) mark: Mark,
-    pub(super) is_owed_presence: bool,
+    /// Since when presence is owed.
+    pub(super) presence_owed: Option<std::time::Instant>,
     /// The cursor that it knows to be the head.
     pub(super) head: Cursor,
     /// When it was last said to type.

@@ -114,7 +114,7 @@ impl<S: Socket> Session<S> {
             name: joining.name.clone(),
             is_monitor: joining.is_monitor,
             mark: shown.mark,
-            is_owed_presence: false,
+            presence_owed: None,
             head,
             typed: None,
         };
