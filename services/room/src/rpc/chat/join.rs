@@ -247,7 +247,7 @@ impl Session {
             count: u32::try_from(update.count).unwrap_or(u32::MAX),
         };
         let told = update.version;
-        let inside = In { room, reader, monitor, told, owes_presence: false, head: at, typed: None };
+        let inside = In { room, reader, monitor, told, presence_owed: None, head: at, typed: None };
         if let Some(slot) = self.slots.get_mut(&key) {
             slot.stand = Stand::In(inside);
         }

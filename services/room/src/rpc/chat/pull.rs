@@ -60,7 +60,7 @@ impl Session {
         match taken {
             Taken::Nothing => return,
             Taken::Events => self.give(&room.place, &entries),
-            Taken::Presence(update) => self.presence_moved(key, &update),
+            Taken::Presence(update) => self.presence_moved(key, update),
             Taken::Resync(cursor, reason) => self.say("", frames::resync(&room.place.name, cursor, reason)),
             Taken::Head(_) => {} // for relays
         }

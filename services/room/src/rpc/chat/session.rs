@@ -82,8 +82,8 @@ pub(super) struct In {
     pub(super) monitor: bool,
     /// The version of presence it knows.
     pub(super) told: u64,
-    /// Presence moved on while there was no allowance to tell it.
-    pub(super) owes_presence: bool,
+    /// Since when presence is owed: it moved on while there was no allowance to tell it.
+    pub(super) presence_owed: Option<Instant>,
     /// The head of its last heartbeat.
     pub(super) head: Cursor,
     pub(super) typed: Option<Instant>,
