@@ -172,8 +172,8 @@ async fn p3_a_heartbeat_never_tells_a_head_before_the_events_up_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p4_a_thousand_who_return_to_one_room_together_read_its_log_once() {
-    const SESSIONS: usize = 1_000;
+async fn p4_five_thousand_who_return_to_one_room_together_read_its_log_once() {
+    const SESSIONS: usize = 5_000;
     const MISSED: u64 = 200;
     const PAGE: u64 = 50;
     let _alone = ALONE.lock().await;

@@ -9,8 +9,11 @@ use parlour_proto::v1::room_service_client::RoomServiceClient;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message, client::IntoClientRequest as _, handshake::client::Response},
+    MaybeTlsStream, WebSocketStream, connect_async, connect_async_with_config,
+    tungstenite::{
+        Error, Message, Utf8Bytes, client::IntoClientRequest as _, handshake::client::Response,
+        protocol::WebSocketConfig,
+    },
 };
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -243,7 +246,10 @@ impl Browser {
     /// One that has opened a socket to that gateway and said nothing yet.
     pub(crate) async fn at(gateway: SocketAddr) -> Self {
         let url = format!("ws://{gateway}/chat");
-        let (socket, _) = within("a socket opens", connect_async(url)).await.expect("a socket");
+        // There are thousands of them in this process: the default would be 128 KiB each.
+        let config = WebSocketConfig::default().read_buffer_size(4_096);
+        let opening = connect_async_with_config(url, Some(config), false);
+        let (socket, _) = within("a socket opens", opening).await.expect("a socket");
         Self { socket }
     }
 
@@ -266,9 +272,15 @@ impl Browser {
 
     /// The next frame; `None` where the socket is closed with 4000.
     pub(crate) async fn next_unless_closed(&mut self) -> Option<Value> {
+        let text = self.next_text().await?;
+        Some(serde_json::from_str(&text).expect("JSON"))
+    }
+
+    /// The next frame as it came; `None` where the socket is closed with 4000.
+    pub(crate) async fn next_text(&mut self) -> Option<Utf8Bytes> {
         loop {
             match within("a frame comes", self.socket.next()).await {
-                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("JSON")),
+                Some(Ok(Message::Text(text))) => return Some(text),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Close(Some(close)))) if u16::from(close.code) == 4000 => return None,
                 other => panic!("a frame was expected: {other:?}"),
