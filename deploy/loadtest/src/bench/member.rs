@@ -1,0 +1,186 @@
+//! One member.
+//!
+//! Owns its socket and what it has been given. Promises to read whatever comes as it comes, and to say what is due at
+//! once. Never measures anything itself.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::{net::TcpStream, sync::mpsc};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{Message, protocol::WebSocketConfig},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    dialect::{Dialect, Meaning},
+    meter::{Heard, Mark, Meter},
+    pace::{Load, Speaker},
+};
+use crate::config::Bench;
+
+/// What a socket reads at once.
+const READ_BYTES: usize = 4 * 1024;
+/// How long a member may take to be let in.
+const JOINING: Duration = Duration::from_secs(30);
+
+/// One of those in a room.
+pub(crate) struct Member {
+    dialect: Dialect,
+    meter: Arc<Meter>,
+    socket: WebSocketStream<TcpStream>,
+    room: String,
+    /// Its place among the room's members, and how many there are.
+    place: u64,
+    members: u64,
+    /// Told apart from all others of the run.
+    number: usize,
+    heard: Heard,
+    said: u64,
+    is_windowed: bool,
+    due: Option<(mpsc::Receiver<Duration>, CancellationToken)>,
+}
+
+impl Member {
+    /// Connects, and waits until it is in.
+    pub(crate) async fn join(
+        settings: &Bench,
+        meter: Arc<Meter>,
+        index: usize,
+        room: &str,
+        place: u64,
+    ) -> anyhow::Result<Self> {
+        let joining = Self::opened(settings, meter, index, room, place);
+        tokio::time::timeout(JOINING, joining).await.context("a member is not let in")?
+    }
+
+    async fn opened(
+        settings: &Bench,
+        meter: Arc<Meter>,
+        index: usize,
+        room: &str,
+        place: u64,
+    ) -> anyhow::Result<Self> {
+        let (dialect, address) = (settings.dialect, &settings.url);
+        let stream = TcpStream::connect(address.authority()).await.context("nobody answers")?;
+        stream.set_nodelay(true)?;
+        let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
+        let url = format!("ws://{}{}{}", address.authority(), address.path(), dialect.path(room));
+        let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await?;
+        let number = index * usize::try_from(settings.members)? + usize::try_from(place)?;
+        if let Some(greeting) = dialect.greeting(&format!("member {number}"), room) {
+            socket.send(greeting).await?;
+        }
+        while dialect.admits() {
+            let frame = socket.next().await.context("the connection ended")??;
+            match dialect.meaning(frame.to_text()?) {
+                Meaning::Joined => break,
+                Meaning::Refused => bail!("refused: {frame}"),
+                Meaning::Asks => {
+                    if let Some(answer) = dialect.answer(frame.to_text()?, room) {
+                        socket.send(answer).await?;
+                    }
+                }
+                Meaning::Other => {}
+            }
+        }
+        Ok(Self {
+            dialect,
+            meter,
+            socket,
+            room: room.to_owned(),
+            place,
+            members: settings.members,
+            number,
+            heard: Heard::default(),
+            said: 0,
+            is_windowed: matches!(settings.load, Load::Window(_)),
+            due: None,
+        })
+    }
+
+    /// Makes it a speaker, if it is to be one.
+    pub(crate) fn speaker(&mut self, settings: &Bench, quiet: CancellationToken) -> Option<Speaker> {
+        let speakers = match settings.load {
+            Load::Idle => 0,
+            Load::Window(count) => count,
+            Load::Rate(_) => settings.speakers,
+        };
+        (self.place < speakers).then(|| {
+            let (speaker, due) = Speaker::new();
+            self.due = Some((due, quiet));
+            speaker
+        })
+    }
+
+    /// Reads, and speaks when it is due, until its task is ended.
+    pub(crate) async fn listen(mut self) {
+        if let Err(error) = self.heard_all().await {
+            self.meter.refused.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%error, "a member is gone");
+        }
+    }
+
+    async fn heard_all(&mut self) -> anyhow::Result<()> {
+        loop {
+            let due = async {
+                match &mut self.due {
+                    Some((due, _)) => due.recv().await,
+                    None => None,
+                }
+            };
+            tokio::select! {
+                Some(due) = due => self.say(due).await?,
+                frame = self.socket.next() => {
+                    let frame = frame.context("the connection ended")??;
+                    self.hear(&frame).await?;
+                }
+            }
+        }
+    }
+
+    async fn hear(&mut self, frame: &Message) -> anyhow::Result<()> {
+        let (Message::Text(_) | Message::Binary(_)) = frame else { return Ok(()) };
+        let text = frame.to_text()?;
+        let (mut marks, mut own) = (0, 0);
+        for mark in Mark::all(text.as_bytes()) {
+            marks += 1;
+            if self.heard.takes(mark) {
+                self.meter.hear(self.number, mark);
+                own += u64::from(mark.speaker as u64 == self.place);
+            } else {
+                self.meter.repeats.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let may_speak = self.due.as_ref().is_some_and(|(_, quiet)| self.is_windowed && !quiet.is_cancelled());
+        for _ in 0..own * u64::from(may_speak) {
+            self.say(self.meter.now()).await?;
+        }
+        if marks > 0 {
+            return Ok(());
+        }
+        match self.dialect.meaning(text) {
+            Meaning::Asks => {
+                if let Some(answer) = self.dialect.answer(text, &self.room) {
+                    self.socket.send(answer).await?;
+                }
+            }
+            Meaning::Refused => bail!("refused: {text}"),
+            Meaning::Joined | Meaning::Other => {}
+        }
+        Ok(())
+    }
+
+    async fn say(&mut self, due: Duration) -> anyhow::Result<()> {
+        let speaker = usize::try_from(self.place)?;
+        let mark = Mark { speaker, number: self.said, due };
+        self.said += 1;
+        self.meter.say(self.members);
+        Ok(self.socket.send(self.dialect.says(&self.room, &mark.content())).await?)
+    }
+}

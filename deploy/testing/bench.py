@@ -1,0 +1,220 @@
+"""Measures Parlour beside other servers, interleaved, and prints how they compare.
+
+Owns: which servers are measured under which loads, how often and in which order.
+Promises: every figure is of the server's processes alone, a median of some rounds in one run; a run in which a message was
+lost, repeated or reordered gives no figure.
+Never: measures two servers at once.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from testing.ports import free_port
+from testing.postgres import Postgres
+from testing.system import House, binary
+
+CEILING = "epoll, a write a frame"
+DURABLE = ["max_connections=300"]  # a server's own settings, fsync among them
+UNLIMITED = {"SEND_RATE": 0, "LOG": "warn"}
+
+
+@dataclass(frozen=True)
+class Load:
+    """What members do."""
+
+    name: str
+    rooms: int
+    members: int
+    load: str
+    is_long: bool = False  # only with --full
+    settle: float = 1
+
+    def arguments(self, seconds):
+        """For `parlour-loadtest bench`."""
+        given = {"rooms": self.rooms, "members": self.members, "load": self.load, "settle": self.settle,
+                 "warmup": 0 if self.load == "idle" else 1, "seconds": 30 if self.load == "idle" else seconds}  # fmt: skip
+        return [part for name, value in given.items() for part in (f"--{name}", str(value))]
+
+
+LOADS = [
+    Load("1,000 in a room, 64 under way", 1, 1000, "window:64"),
+    Load("1,000 in a room, 100 a second", 1, 1000, "rate:100"),
+    Load("100 rooms of 10, 8 under way in each", 100, 10, "window:8"),
+    Load("1,000 rooms of 2, 500 a second", 1000, 2, "rate:500", is_long=True),
+    Load("a room of 2, 20 a second", 1, 2, "rate:20", is_long=True),
+    Load("10,000 in a room, 10 a second", 1, 10000, "rate:10", is_long=True, settle=5),
+    Load("idle, 1,000 rooms of 10", 1000, 10, "idle", is_long=True, settle=5),
+]
+
+
+@contextlib.contextmanager
+def parlour(**settings):
+    """`parlour`, both services in one process, on SQLite."""
+    with House() as house:
+        service = house.together(**UNLIMITED, **settings)
+        yield f"ws://{house.web}", [service.process.pid]
+
+
+@contextlib.contextmanager
+def apart():
+    """The two services, on SQLite."""
+    with House() as house:
+        services = [house.room(**UNLIMITED), house.gateway(**UNLIMITED)]
+        yield f"ws://{house.web}", [service.process.pid for service in services]
+
+
+@contextlib.contextmanager
+def apart_on_postgres():
+    """The two services, on a PostgreSQL that syncs."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, House() as house:
+        Path(folder).chmod(0o755)  # the server runs as a user of its own
+        postgres = Postgres(Path(folder) / "postgres", settings=DURABLE)
+        postgres.start()
+        try:
+            services = [house.room(STORE=postgres.url, **UNLIMITED), house.gateway(**UNLIMITED)]
+            yield f"ws://{house.web}", [postgres.process.pid, *(service.process.pid for service in services)]
+        finally:
+            for service in house.services:
+                service.close()
+            postgres.stop()
+
+
+@contextlib.contextmanager
+def process(command):
+    """Any other server, which prints where it listens."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield server.stdout.readline().strip(), [server.pid]
+        finally:
+            server.kill()
+
+
+def peer(kind):
+    """One of those in the bench's own crate."""
+    return process([binary("parlour-loadtest"), "peer", kind])
+
+
+def node(name):
+    """One on Node, run from beside its modules."""
+    copy = Path(os.environ["PARLOUR_PEER_TOOLS"]) / name
+    copy.write_bytes((Path(__file__).parent / "peers" / name).read_bytes())
+    return process(["node", copy])
+
+
+@dataclass(frozen=True)
+class Server:
+    """Who is measured."""
+
+    name: str
+    start: callable
+    dialect: str
+    is_long: bool = False  # only with --full
+
+
+SERVERS = [
+    Server("parlour", parlour, "parlour"),
+    Server("two services, SQLite", apart, "parlour", is_long=True),
+    Server("two services, PostgreSQL", apart_on_postgres, "parlour", is_long=True),
+    Server(CEILING, lambda: peer("ceiling"), "broadcast"),
+    Server("epoll, waiting frames at once", lambda: peer("gathering"), "broadcast"),
+    Server("axum, broadcast channel", lambda: peer("minimal"), "broadcast"),
+    Server("ws on Node", lambda: node("ws.mjs"), "broadcast"),
+    Server("Socket.IO on Node", lambda: node("socket-io.mjs"), "socket-io"),
+]
+
+
+def measure(server, load, seconds):
+    """One server under one load; its figures."""
+    with server.start() as (url, pids):
+        command = [binary("parlour-loadtest"), "bench", "--url", url, "--dialect", server.dialect]
+        command += load.arguments(seconds)
+        for pid in pids:
+            command += ["--pid", str(pid)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=300, check=False)
+    if done.returncode == 2:
+        return {"failure": "nothing was measured"}
+    figures = json.loads(done.stdout)
+    if done.returncode:
+        counts = {name: figures[name] for name in ("lost", "repeated_or_reordered", "refused")}
+        return {"failure": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)}
+    return figures
+
+
+def median(runs, figure):
+    """Of the runs that gave one."""
+    values = [figure(run) for run in runs if "failure" not in run]
+    return statistics.median(values) if values else None
+
+
+FIGURES = {
+    "cpu_us": lambda run: run["cpu_us_per_delivery"],
+    "p50_ms": lambda run: run["latency_ms"]["p50"],
+    "p99_ms": lambda run: run["latency_ms"]["p99"],
+    "per_second": lambda run: run["deliveries"] / run["seconds"],
+    "kib": lambda run: run["memory_kib_per_member"],
+    "core": lambda run: run["cpu_seconds"] / run["seconds"],
+}
+
+
+def rows(results, load, servers):
+    """A table's lines, in Markdown."""
+    figures = {server.name: {name: median(results[load.name][server.name], figure) for name, figure in FIGURES.items()}
+               for server in servers}  # fmt: skip
+    ceiling = figures.get(CEILING, {}).get("cpu_us")
+    yield f"| {load.name} | CPU a delivery | × ceiling | p50 / p99 | deliveries a second | KiB a member |"
+    yield "|---|--:|--:|--:|--:|--:|"
+    for name, of in figures.items():
+        if of["cpu_us"] is None:
+            yield f"| {name} | {results[load.name][name][-1]['failure']} | | | | |"
+        elif load.load == "idle":
+            yield f"| {name} | {100 * of['core']:.2f} % of a core | | | | {of['kib']:.1f} |"
+        else:
+            ratio = f"{of['cpu_us'] / ceiling:.3f}" if ceiling else ""
+            yield (f"| {name} | {of['cpu_us']:.2f} µs | {ratio} | {of['p50_ms']:.1f} / {of['p99_ms']:.1f} ms "
+                   f"| {of['per_second']:,.0f} | {of['kib']:.1f} |")  # fmt: skip
+    yield ""
+
+
+def main():
+    """Measures, prints, writes."""
+    arguments = argparse.ArgumentParser(prog="deploy/bench")
+    arguments.add_argument("--full", action="store_true", help="every server and every load: about an hour")
+    arguments.add_argument("--rounds", type=int, default=3, help="how often each is measured; medians are shown")
+    arguments.add_argument("--seconds", type=float, default=4, help="how long, each time")
+    arguments.add_argument("--servers", help="only those whose names hold one of these words, with commas between")
+    arguments.add_argument("--loads", help="the same of the loads")
+    arguments.add_argument("--json", type=Path, help="where all figures go")
+    given = arguments.parse_args()
+
+    def chosen(all_of_them, words):
+        if words:
+            return [one for one in all_of_them if any(word in one.name for word in words.split(","))]
+        return [one for one in all_of_them if given.full or not one.is_long]
+
+    servers, loads = chosen(SERVERS, given.servers), chosen(LOADS, given.loads)
+    results = {load.name: {server.name: [] for server in servers} for load in loads}
+    for number in range(given.rounds):
+        for load in loads:
+            for server in servers:
+                figures = measure(server, load, given.seconds)
+                results[load.name][server.name].append(figures)
+                said = figures.get("failure") or f"{figures['cpu_us_per_delivery']:.2f} µs a delivery"
+                print(f"{number + 1}/{given.rounds}  {load.name}: {server.name}: {said}", file=sys.stderr, flush=True)
+    for load in loads:
+        print("\n".join(rows(results, load, servers)))
+    if given.json:
+        given.json.write_text(json.dumps(results, indent=1))
+    failed = any("failure" in run for runs in results.values() for run in sum(runs.values(), []))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
