@@ -134,10 +134,12 @@ impl Lane {
     pub fn close(&mut self, session: Id, close: proto::CloseSession, now: Instant) {
         self.inboxes.remove(&session);
         let grace = self.grace(&close);
-        for (room, reader) in self.rooms.close(session, grace, now) {
+        let ended = self.rooms.close(session, grace, now);
+        let until = (!ended.is_empty()).then(|| now + grace);
+        for (room, reader) in ended {
             room.with(|feed| feed.leave(reader));
         }
-        self.requests.close(session, close, now);
+        self.requests.close(session, close, until, now);
     }
 
     /// The next frame for the stream, which must be attached.
@@ -152,7 +154,7 @@ impl Lane {
             let position = position.filter(|_| !planted::makes(Mistake::ReattachFromTheHead));
             proto::Follow { position: position.unwrap_or_default(), ..follow }
         });
-        self.requests.attach(follows);
+        self.requests.attach(follows, now);
     }
 
     /// The stream broke. What has no answer waits for the next, and so do rooms with what they must read: whoever may

@@ -15,10 +15,14 @@ use parlour_feed::planted::{self, Mistake};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::relay_request::Frame;
 
+use departed::{Departed, Goodbye};
+
 use super::{
     event::{Id, id_bytes},
     refusal::Refusal,
 };
+
+mod departed;
 
 /// How many requests of a session wait at most.
 pub const WAITING_PER_SESSION: usize = 64;
@@ -66,7 +70,7 @@ struct Session {
     /// The appends of each room in order; only the first is, or may go, on the link.
     appends: HashMap<Arc<str>, VecDeque<u64>>,
     /// The socket is gone; what is left is to be answered by nobody.
-    closed: Option<proto::CloseSession>,
+    goodbye: Option<Goodbye>,
 }
 
 #[derive(Debug)]
@@ -95,6 +99,7 @@ impl Session {
 pub struct Requests {
     limit: Duration,
     sessions: HashMap<Id, Session>,
+    departed: Departed,
     out: VecDeque<Out>,
     deadlines: BTreeMap<(Instant, u64), Id>,
     last: u64,
@@ -108,6 +113,7 @@ impl Requests {
         Self {
             limit,
             sessions: HashMap::new(),
+            departed: Departed::default(),
             out: VecDeque::new(),
             deadlines: BTreeMap::new(),
             last: 0,
@@ -135,7 +141,7 @@ impl Requests {
             is_named: false,
             pending: BTreeMap::new(),
             appends: HashMap::new(),
-            closed: None,
+            goodbye: None,
         };
         self.sessions.insert(id, session);
         self.push(Out::Open(id));
@@ -187,14 +193,18 @@ impl Requests {
         self.push(Out::Frame(frame));
     }
 
-    /// A link stands: on it sessions are opened, then rooms followed, then what has no answer is asked, in order.
-    pub fn attach(&mut self, follows: impl IntoIterator<Item = proto::Follow>) {
+    /// A link stands: on it sessions are opened, then rooms followed, then what has no answer is asked, in order. Who
+    /// closed within the grace is opened too, so that the room service knows whom a roster names, and then closed.
+    pub fn attach(&mut self, follows: impl IntoIterator<Item = proto::Follow>, now: Instant) {
         self.is_up = true;
         self.out.clear();
         let mut sessions: Vec<_> = self.sessions.keys().copied().collect();
         sessions.sort_unstable(); // the same from the same past
         self.out.extend(sessions.into_iter().map(Out::Open));
+        let (opens, closes) = self.departed.in_grace(now);
+        self.out.extend(opens.into_iter().map(|open| Out::Frame(Frame::Open(open))));
         self.out.extend(follows.into_iter().map(|follow| Out::Frame(Frame::Follow(follow))));
+        self.out.extend(closes.into_iter().map(|close| Out::Frame(Frame::Close(close))));
         let mut numbers: Vec<_> = self
             .sessions
             .iter()
@@ -204,11 +214,12 @@ impl Requests {
         self.out.extend(numbers.into_iter().map(|(number, id)| Out::Request(id, number)));
     }
 
-    /// Closes a session. A plain one that has sends without an answer is closed once it has them.
-    pub fn close(&mut self, id: Id, mut close: proto::CloseSession, now: Instant) {
+    /// Closes a session, which the room service holds in grace `until` then, if anywhere. A plain one that has sends
+    /// without an answer is closed once it has them.
+    pub fn close(&mut self, id: Id, mut close: proto::CloseSession, until: Option<Instant>, now: Instant) {
         close.session = id_bytes(&id);
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.closed = Some(close);
+        session.goodbye = Some(Goodbye { close, until });
         let is_plain = session.is_plain;
         let is_kept = |pending: &Pending| is_plain && matches!(pending.what, What::Post(_));
         let given_up = session.pending.iter().filter(|(_, pending)| !is_kept(pending));
@@ -248,7 +259,7 @@ impl Requests {
     /// The room service admits a session: whether that is still wanted.
     pub fn joined(&mut self, id: Id, number: u64) -> bool {
         let is_wanted = self.forget(id, number).is_some();
-        is_wanted && self.sessions.get(&id).is_some_and(|session| session.closed.is_none())
+        is_wanted && self.sessions.get(&id).is_some_and(|session| session.goodbye.is_none())
     }
 
     /// The room service did what was asked. Returns whether anybody waits for that.
@@ -375,15 +386,16 @@ impl Requests {
     /// A closed session ends with its last answer. Returns whether anybody is there to be told.
     fn keep_or_end(&mut self, id: Id, now: Instant) -> bool {
         let Some(session) = self.sessions.get_mut(&id) else { return false };
-        let Some(close) = &session.closed else { return true };
-        if session.pending.is_empty() {
-            let close = session.is_named.then(|| close.clone());
-            self.end(&id);
-            if let Some(close) = close {
-                self.push(Out::Frame(Frame::Close(close)));
-            }
-        } else {
+        if session.goodbye.is_none() {
+            return true;
+        }
+        if !session.pending.is_empty() {
             self.orphan(id, now);
+        } else if let Some(Session { open, is_named, goodbye: Some(goodbye), .. }) = self.end(&id) {
+            if is_named {
+                self.push(Out::Frame(Frame::Close(goodbye.close.clone())));
+            }
+            self.departed.add(open, goodbye, now);
         }
         false
     }
@@ -404,13 +416,13 @@ impl Requests {
         }
     }
 
-    fn end(&mut self, id: &Id) {
-        if let Some(session) = self.sessions.remove(id) {
-            for (number, pending) in session.pending {
-                self.orphans -= usize::from(pending.is_orphan);
-                self.deadlines.remove(&(pending.deadline, number));
-            }
+    fn end(&mut self, id: &Id) -> Option<Session> {
+        let session = self.sessions.remove(id)?;
+        for (number, pending) in &session.pending {
+            self.orphans -= usize::from(pending.is_orphan);
+            self.deadlines.remove(&(pending.deadline, *number));
         }
+        Some(session)
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use parlour_chassis::settings::Secret;
 use parlour_proto::v1::{
-    self, relay_frame::Frame as Down, relay_request::Frame as Up, room_service_client::RoomServiceClient,
+    self, relay_frame::Frame as Down, relay_request::Frame as Up,
+    room_service_client::RoomServiceClient,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, transport::Channel};
@@ -120,6 +121,29 @@ async fn p7_a_roster_keeps_who_closed_in_their_grace_and_who_joins_if_held() {
     assert_eq!(names(&snapshot.users), ["Ada", "Bob", "Cyd"], "a join unanswered admits nobody");
     assert_eq!(first_left(&mut watcher).await, "Dan", "who is not named leaves at once");
     assert_eq!(first_left(&mut watcher).await, "Bob", "who closed, when what is left of the grace is over");
+    house.close().await;
+}
+
+/// The replica is younger than the session: nobody but the roster and the session's opening tells it who that is.
+#[tokio::test]
+async fn p7_a_replica_that_never_saw_a_session_holds_it_for_what_is_left_of_its_grace() {
+    let house = House::with(|settings| settings.grace_broken = Duration::from_millis(300)).await;
+    let mut watcher = watcher(&house).await;
+    let mut gateway = Gateway::attach(&house, 1, 2).await;
+    gateway.opens(1, "Ada").await;
+    gateway.opens(2, "Bob").await;
+    gateway.opens_plain(3).await;
+    let grace =
+        |n, name: &str, grace_ms| v1::ClosingEntry { session: session(n), name: name.into(), grace_ms };
+    let closing = vec![grace(2, "", 60_000), grace(3, "Cyd", 1_500)];
+    gateway.says(Up::Follow(v1::Follow { closing, ..again(&[1]) })).await;
+    gateway.closes(2, v1::CloseReason::Closed).await;
+    gateway.closes(3, v1::CloseReason::Closed).await;
+    let snapshot =
+        gateway.until(following).await.presence.and_then(|told| told.presence).expect("a snapshot");
+    assert_eq!(names(&snapshot.users), ["Ada", "Bob", "Cyd"]);
+    assert_eq!(first_left(&mut watcher).await, "Cyd", "when what is left of the grace is over");
+    assert_eq!(present(&mut house.client().await).await, 2);
     house.close().await;
 }
 

@@ -37,8 +37,6 @@ pub(super) struct Replica {
     pub(super) life: u32,
     pub(super) is_up: bool,
     pub(super) still_until_us: u64,
-    /// When this life began.
-    pub(super) born_us: u64,
     incarnation: [u8; 16],
     pub(super) pools: Pools,
     pub(super) started: Instant,
@@ -53,7 +51,6 @@ impl Replica {
             life,
             is_up: true,
             still_until_us: 0,
-            born_us: 0,
             incarnation,
             pools: Pools::default(),
             started,
@@ -274,7 +271,7 @@ impl World {
             return;
         }
         let incarnation = self.chance.id();
-        self.replica = Replica { born_us: self.us, ..Replica::new(life, incarnation, self.now()) };
+        self.replica = Replica::new(life, incarnation, self.now());
         let after_us = self.chance.below(PROBE_US);
         self.plan(after_us, Plan::Probe(life));
     }

@@ -6,8 +6,9 @@ const BOB: Id = [2; 16];
 
 fn requests() -> (Requests, Instant) {
     let mut requests = Requests::new(LIMIT);
-    requests.attach([]);
-    (requests, Instant::now())
+    let now = Instant::now();
+    requests.attach([], now);
+    (requests, now)
 }
 
 fn open(requests: &mut Requests, id: Id, is_plain: bool) {
@@ -150,7 +151,7 @@ fn p5_what_has_no_answer_is_asked_again_on_the_next_link_in_order() {
     assert!(said(&mut requests).is_empty());
     open(&mut requests, BOB, false);
     post(&mut requests, BOB, "general", "c", now);
-    requests.attach([]);
+    requests.attach([], now);
     let expected =
         ["open1 again", "open2", "join general", "a to general with key of a", "c to general with key of c"];
     assert_eq!(said(&mut requests), expected);
@@ -168,9 +169,9 @@ fn p5_a_plain_sessions_sends_outlive_link_and_socket() {
     join(&mut requests, ADA, "general", now);
     said(&mut requests);
     requests.broke();
-    requests.close(ADA, proto::CloseSession::default(), now);
+    requests.close(ADA, proto::CloseSession::default(), None, now);
     assert!(requests.expire(now + LIMIT).is_empty(), "they wait for the next relay");
-    requests.attach([]);
+    requests.attach([], now);
     assert_eq!(said(&mut requests), ["open1 again", "a to general with key of a"]);
     assert!(!requests.acked(ADA, first, now), "nobody is told");
     assert_eq!(said(&mut requests), ["b to general with key of b"]);
@@ -186,7 +187,7 @@ fn p8_what_outlives_its_socket_is_given_up_in_the_end() {
     post(&mut requests, ADA, "general", "a", now);
     said(&mut requests);
     requests.broke();
-    requests.close(ADA, proto::CloseSession::default(), now);
+    requests.close(ADA, proto::CloseSession::default(), None, now);
     assert!(requests.expire(now + ORPHAN_LIMIT).is_empty(), "nobody is told");
     assert_eq!((requests.sessions(), requests.orphans), (0, 0));
 }
@@ -201,7 +202,7 @@ fn what_no_stream_has_heard_of_waits_for_the_next() {
     requests.broke();
     assert!(said(&mut requests).is_empty());
     let follow = proto::Follow { room: "general".into(), ..Default::default() };
-    requests.attach([follow]);
+    requests.attach([follow], now);
     let said = said(&mut requests);
     assert_eq!((said.len(), said[0].as_str(), said[2].as_str()), (4, "open1", "join general"));
     assert!(said[1].starts_with("Follow") && said[3].starts_with("a to"));
@@ -213,7 +214,33 @@ fn a_full_session_that_closes_takes_its_requests_along() {
     open(&mut requests, ADA, false);
     post(&mut requests, ADA, "general", "a", now);
     said(&mut requests);
-    requests.close(ADA, proto::CloseSession::default(), now);
+    requests.close(ADA, proto::CloseSession::default(), None, now);
     assert_eq!(said(&mut requests), ["close1"]);
     assert_eq!((requests.sessions(), requests.deadline()), (0, None));
+}
+
+#[test]
+fn p7_who_closed_within_the_grace_is_opened_on_the_next_link_before_any_roster_and_closed_after_it() {
+    let (mut requests, now) = requests();
+    let until = Some(now + Duration::from_secs(2));
+    for id in [ADA, BOB] {
+        open(&mut requests, id, false);
+        said(&mut requests);
+        requests.close(id, proto::CloseSession::default(), until.filter(|_| id == ADA), now);
+    }
+    assert_eq!(said(&mut requests), ["close2"]);
+    for (later, is_in_grace) in [(1_999, true), (2_000, false)] {
+        requests.broke();
+        let follow = proto::Follow { room: "general".into(), ..Default::default() };
+        requests.attach([follow], now + Duration::from_millis(later));
+        let said = said(&mut requests);
+        let (before, after) = if is_in_grace { (1, 1) } else { (0, 0) };
+        assert!(said[before].starts_with("Follow"), "{said:?}");
+        assert_eq!(said[..before], vec!["open1 again"; before]);
+        assert_eq!(
+            said[before + 1..],
+            vec!["close1"; after],
+            "and Bob, who was present nowhere, is not named"
+        );
+    }
 }

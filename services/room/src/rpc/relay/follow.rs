@@ -53,12 +53,12 @@ pub(super) enum State {
 #[derive(Default)]
 pub(super) struct Loading {
     follow: v1::Follow,
-    /// Who of the roster has closed since.
+    /// Who of the roster had closed, and who has since.
     closed: Vec<Closed>,
     joins: VecDeque<v1::SessionJoin>,
 }
 
-/// A session that closed while its room was loading: it is in grace all the same.
+/// A session that closed before its room was loaded: it is in grace all the same.
 struct Closed {
     session: SessionId,
     user: Option<User>,
@@ -128,7 +128,8 @@ impl Desk {
     pub(super) fn follow(&mut self, follow: v1::Follow, now: Instant) {
         let Ok(name) = RoomName::parse(&follow.room) else { return };
         let key = self.key_of(&name);
-        let loading = Loading { follow, ..Loading::default() };
+        let closed = self.closing(&follow, now);
+        let loading = Loading { follow, closed, ..Loading::default() };
         match self.followed.get_mut(&key).map(|followed| &mut followed.state) {
             Some(State::Loading(before)) => {
                 (before.follow, before.closed) = (loading.follow, loading.closed);
@@ -267,7 +268,18 @@ impl Desk {
         }
     }
 
-    /// What a roster names; sessions that are not open on this stream are told that they are gone.
+    /// Who of a roster has closed within the grace. They are open on this stream just as long as it takes to say who
+    /// they are.
+    fn closing(&self, follow: &v1::Follow, now: Instant) -> Vec<Closed> {
+        let closed = |entry: &v1::ClosingEntry| {
+            let session = id(&entry.session).ok()?;
+            let user = self.sessions.user(&self.auth, session, &entry.name).ok();
+            Some(Closed { session, user, until: now + Duration::from_millis(entry.grace_ms.into()) })
+        };
+        follow.closing.iter().filter_map(closed).collect()
+    }
+
+    /// What a roster names as here; sessions that are not open on this stream are told that they are gone.
     fn roster(&mut self, key: Key, name: &RoomName, follow: &v1::Follow) -> Vec<Named> {
         let mut named = Vec::new();
         for entry in &follow.admitted {
@@ -281,11 +293,6 @@ impl Desk {
                 }
                 Err(refused) => self.say(frames::gone(session, name, refused.reason())),
             }
-        }
-        for entry in &follow.closing {
-            let Ok(session) = id(&entry.session) else { continue };
-            let user = self.sessions.user(&self.auth, session, &entry.name).ok();
-            named.push(Named::Closing(session, user, Duration::from_millis(entry.grace_ms.into())));
         }
         let joining = follow.joining.iter().filter_map(|session| id(session).ok());
         named.extend(joining.map(Named::Joining));
