@@ -15,6 +15,7 @@ from testing.system import House
 ROOM = "general"
 KEPT, LOST = 5, 5  # messages that the copy has, and those that came after it was made
 PROBED = 20  # the room service asks its log every 10 s
+LATER, LOST_AFTER = "later", 30  # a room made after the copy; it is gone once two probes in a row have not found it
 REASONS = ("OTHER_LOG", "AHEAD")
 
 
@@ -193,3 +194,32 @@ class Replaced(unittest.TestCase):
             self.goes_on(house, stays, KEPT + grown)
             self.assertEqual(chat.hears("event").seq, KEPT + grown + 1, "P3: the very next, on Chat too")
         chat.ends()
+
+    def test_a_postgres_dump_that_lacks_a_room_restored_while_people_are_in_it(self):
+        """By both ways: nobody waits for a room that is no more, now or when they come back; the others go on."""
+        with Database() as database, House() as house:
+            log = Dump(database, house)
+            house.room(STORE=log.url)
+            house.gateway()
+            self.fill(house, 1, KEPT)
+            log.copy()
+            client = Client(house.grpc)
+            self.addCleanup(client.close)
+            client.call("CreateRoom", name=LATER, title="Later")
+            chat = client.chat()
+            with Session(house.web, "stays") as stays:
+                for room in (ROOM, LATER):
+                    stays.joins(room)
+                    chat.says(join={"room": room})
+                    chat.hears("joined")
+                with Session(house.web, "away") as away:
+                    cursor, token = away.joins(LATER)["cursor"], away.token
+                log.put_back()
+                for gone in (stays.hears("gone", seconds=LOST_AFTER), chat.hears("gone")):
+                    room, reason = (gone["room"], gone["reason"]) if isinstance(gone, dict) else (gone.room, gone.reason)
+                    self.assertEqual((room, reason), (LATER, "ROOM_NOT_FOUND"))
+                with Session(house.web, "away", rooms={LATER: cursor}, token=token) as away:
+                    self.assertEqual(away.hears("gone")["reason"], "ROOM_NOT_FOUND")
+                self.fill(house, KEPT + 1, KEPT + 1)
+                self.comes_to(stays, KEPT + 1)
+            chat.ends()

@@ -224,6 +224,11 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             .map(|(id, reader)| (id, &reader.waker))
     }
 
+    /// What wakes each of the readers.
+    pub fn wakers(&self) -> impl Iterator<Item = &W> {
+        self.readers.iter().map(|(_, reader)| &reader.waker)
+    }
+
     /// The owner's fold of presence has reached that version. Until first told, no reader is owed any.
     pub fn set_presence(&mut self, version: u64) {
         if self.presence != Some(version) {

@@ -112,6 +112,11 @@ impl Hub {
         self.registry().remember(place);
     }
 
+    /// Forgets where a room was: the store does not have it under that id.
+    pub fn forget(&self, room: &RoomId) {
+        self.registry().names.retain(|_, place| place.id != *room);
+    }
+
     /// How many people are present in a room.
     pub fn online(&self, room: &RoomId) -> usize {
         self.present(room, 0).1
@@ -196,13 +201,18 @@ impl Hub {
         self.0.pools.rings.reclaim(rooms, |room: Arc<LiveRoom>, excess| room.shrink_ring(excess));
     }
 
-    /// Lets a room leave memory if nobody has been in it for long enough; whether it has.
+    /// Lets a room leave memory if nobody has been in it for long enough, or the log has it no longer; whether it has.
     fn evict(&self, room: &Arc<LiveRoom>) -> bool {
         let mut registry = self.registry();
         if !room.retire(Instant::now()) {
             return false;
         }
-        registry.live.remove(&room.place.id);
+        if registry.live.get(&room.place.id).is_some_and(|live| Arc::ptr_eq(live, room)) {
+            registry.live.remove(&room.place.id); // else it was lost, and is back
+        }
+        if room.is_lost() {
+            registry.names.retain(|_, place| place.id != room.place.id);
+        }
         self.0.live_rooms.set(registry.live.len() as f64);
         true
     }
@@ -223,7 +233,7 @@ impl Hub {
 
     /// Makes a room live. What was appended since it was read is found by its driver's first look at the head.
     fn open(&self, registry: &mut Registry, room: Room) -> Arc<LiveRoom> {
-        if let Some(live) = registry.live.get(&room.id) {
+        if let Some(live) = registry.live.get(&room.id).filter(|live| !live.is_lost()) {
             return Arc::clone(live);
         }
         let now = Instant::now();
@@ -254,7 +264,7 @@ impl Registry {
             RoomRef::Name(name) => &self.names.get(name)?.id,
             RoomRef::Id(id) => id,
         };
-        self.live.get(id).cloned()
+        self.live.get(id).filter(|live| !live.is_lost()).cloned()
     }
 
     fn remember(&mut self, place: &Place) {

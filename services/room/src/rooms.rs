@@ -267,14 +267,21 @@ impl Rooms {
 
     /// Appends a draft and answers with the event it is or was, and whether it was.
     async fn append(&self, draft: Draft) -> Result<Sent, Error> {
+        let room = draft.room.clone();
         match self.bounded(self.0.writer.append(draft)).await? {
             Appended::New { event, .. } => Ok(Sent { event, repeated: false }),
             Appended::Repeat(event) => Ok(Sent { event, repeated: true }),
             Appended::Archived => Err(Error::RoomArchived),
-            Appended::Missing => Err(Error::RoomNotFound),
+            Appended::Missing => Err(self.missing(&room)),
             Appended::Held => Err(Error::Busy),
             Appended::Refused => Err(Error::Internal("the store refused a draft that the rules allow")),
         }
+    }
+
+    /// The store does not have a room that it had: one of that name is looked up anew.
+    fn missing(&self, room: &RoomId) -> Error {
+        self.0.hub.forget(room);
+        Error::RoomNotFound
     }
 
     /// Holds a verb to the request deadline.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parlour_chassis::settings::Secret;
 use parlour_proto::v1::{
-    self, relay_frame::Frame as Down, relay_request::Frame as Up,
+    self, chat_response, relay_frame::Frame as Down, relay_request::Frame as Up,
     room_service_client::RoomServiceClient,
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -15,7 +15,8 @@ use tonic_types::StatusExt;
 
 use support::{
     House,
-    gateway::{Gateway, following, joined, names, presence, session},
+    chatter::Chatter,
+    gateway::{Gateway, answer, following, joined, names, presence, session},
     soon,
 };
 
@@ -270,5 +271,41 @@ async fn a_monitor_is_admitted_without_being_present_and_a_plain_session_is_limi
             "each has a rate of its own: {answer:?}"
         );
     }
+    house.close().await;
+}
+
+/// The log was replaced by one of before the room was made: nobody is left in silence.
+#[tokio::test]
+async fn p3_who_is_in_a_room_that_the_log_never_had_is_told_that_it_is_gone() {
+    let house = House::with(|settings| settings.probe = Duration::from_millis(50)).await;
+    let mut chatter = Chatter::open(&house, "Cyd").await;
+    chatter.joins("general", None).await;
+    chatter.joins("random", None).await;
+    let mut gateway = inside(&house, &["Ada", "Bob"]).await;
+    house.never_had("general");
+    let reason = chatter
+        .until(|_, frame| match frame {
+            chat_response::Frame::Gone(gone) => Some((gone.room.clone(), gone.reason.clone())),
+            _ => None,
+        })
+        .await;
+    assert_eq!(reason, ("general".to_owned(), "ROOM_NOT_FOUND".to_owned()));
+    let mut gone = Vec::new();
+    while gone.len() < 2 {
+        let told =
+            gateway.until(|frame| if let Down::Gone(gone) = frame { Some(gone.clone()) } else { None }).await;
+        assert_eq!((told.room.as_str(), told.reason.as_str()), ("general", "ROOM_NOT_FOUND"));
+        gone.push(told.session);
+    }
+    gone.sort_unstable();
+    assert_eq!(gone, [session(1), session(2)]);
+    gateway.joins(1, 9, "general").await;
+    let refused = gateway.until(answer).await;
+    assert!(
+        matches!(&refused, v1::session_answer::Outcome::Error(error) if error.code == "ROOM_NOT_FOUND"),
+        "who comes back is told, too: {refused:?}"
+    );
+    house.says(&mut house.client().await, "random", "still here", "k").await;
+    assert_eq!(chatter.hears().await, (1, "still here".to_owned()), "the other rooms go on");
     house.close().await;
 }

@@ -5,6 +5,8 @@
 //! told who is here (P7), and that typing displaces nothing (P9). Never reads a clock, the log or a socket: inputs and
 //! the time come in, effects go out.
 
+mod words;
+
 use std::{
     collections::HashSet,
     sync::Arc,
@@ -13,15 +15,17 @@ use std::{
 
 use parlour_feed::{
     Audience, Budget, Change, Counters, Entry, Hint, Limits as FeedLimits, LogRead, Pools, Read, ReaderId,
-    ReaderKind, ResyncReason, Step, Verdict, Weigh,
+    ReaderKind, Step, Verdict,
     cursor::{Cursor, Seq},
 };
+
+pub use words::{Admission, Effects, Fact, Named, Taken, Typing};
 
 use super::presence::{Ending, Leases, Limits, Owner, Update};
 use crate::{
     domain::{
         event::{Body, Event},
-        ids::{RoomId, SessionId},
+        ids::SessionId,
         message::User,
         room::Room,
     },
@@ -32,95 +36,8 @@ use crate::{
 const READ_EVENTS: usize = 200;
 /// Events of a readers' page.
 const PAGE_EVENTS: usize = 50;
-
-/// An event as it is fanned out.
-#[derive(Clone, Debug)]
-pub struct Fact {
-    /// The event.
-    pub event: Arc<Event>,
-    /// When it was heard of just after its commit; `None` where it was read from the log.
-    pub heard: Option<Instant>,
-}
-
-impl Weigh for Fact {
-    fn bytes(&self) -> usize {
-        self.event.weight()
-    }
-}
-
-impl Fact {
-    /// The event with its place in that room's log.
-    pub fn entry(room: &RoomId, event: Arc<Event>, heard: Option<Instant>) -> Entry<Self> {
-        Entry { cursor: event.cursor(room), event: Self { event, heard } }
-    }
-}
-
-/// Someone is typing, or has stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Typing {
-    /// The session that is: it is not told.
-    pub session: SessionId,
-    /// Who it is in this room.
-    pub user: User,
-    /// Whether they are typing.
-    pub typing: bool,
-}
-
-/// A session was admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Admission {
-    /// The seq as of which its rights were read.
-    pub as_of: Seq,
-    /// The version of presence that tells of it: whoever was told that, or a later one, knows that it is here.
-    pub presence: u64,
-}
-
-/// What a reader's step brought.
-#[derive(Debug)]
-pub enum Taken {
-    /// Nothing now.
-    Nothing,
-    /// Events, appended to what was handed in.
-    Events,
-    /// How presence moved on.
-    Presence(Update),
-    /// It was left behind: the room's head.
-    Head(Cursor),
-    /// What follows its position cannot be given; it stands at the cursor now.
-    Resync(Cursor, ResyncReason),
-}
-
-/// One session of a roster.
-#[derive(Clone, Debug)]
-pub enum Named {
-    /// It was admitted as present, as this user.
-    Present(SessionId, User),
-    /// It closed, and has that much of its grace left; who it was, where that is known.
-    Closing(SessionId, Option<User>, Duration),
-    /// Its join is unanswered.
-    Joining(SessionId),
-}
-
-impl Named {
-    fn session(&self) -> SessionId {
-        match self {
-            Self::Present(session, _) | Self::Closing(session, ..) | Self::Joining(session) => *session,
-        }
-    }
-}
-
-/// What is to be done outside after an input.
-#[derive(Debug)]
-pub struct Effects<W> {
-    /// Readers that have something to take.
-    pub woken: Vec<W>,
-    /// Typing, and the readers it is for.
-    pub typing: Vec<(W, Arc<Typing>)>,
-    /// What must be read from the log.
-    pub reads: Vec<Read>,
-    /// Whether the room itself must be read again: the log turned out to be another.
-    pub room_is_stale: bool,
-}
+/// How often in a row the store must say that it does not have the room: once may be a restore that is half done.
+const MISSED: u8 = 2;
 
 /// A live room; `W` wakes a reader.
 #[derive(Debug)]
@@ -131,6 +48,8 @@ pub struct Live<W> {
     leases: Leases,
     typing: Vec<(W, Arc<Typing>)>,
     room_is_stale: bool,
+    /// How often in a row the store has said that it does not have this room.
+    missed: u8,
     idle_room: Duration,
     idle_since: Option<Instant>,
 }
@@ -156,6 +75,7 @@ impl<W: Clone> Live<W> {
             leases,
             typing: Vec::new(),
             room_is_stale: false,
+            missed: 0,
             idle_room: settings.idle_room,
             idle_since: Some(now),
         }
@@ -170,6 +90,11 @@ impl<W: Clone> Live<W> {
     /// When a reader last took from its ring.
     pub fn ring_read(&self) -> Option<Instant> {
         self.audience.ring_read()
+    }
+
+    /// How many events its ring holds.
+    pub fn ring_len(&self) -> usize {
+        self.audience.ring().len()
     }
 
     /// What its ring holds.
@@ -220,7 +145,21 @@ impl<W: Clone> Live<W> {
 
     /// Takes the log's head, as a probe that was sent when the room stood at `stood` read it.
     pub fn probed(&mut self, head: Cursor, stood: Seq, now: Instant) {
+        if !self.is_lost() {
+            self.missed = 0;
+        }
         self.audience.log_head(head, stood, now);
+    }
+
+    /// Takes the store's word that it does not have this room, from a probe that it answered.
+    pub fn missing(&mut self) {
+        self.missed = self.missed.saturating_add(1);
+    }
+
+    /// Whether the log has this room no longer: a log that was replaced by one in which it never was. Whoever reads here
+    /// is told at the next step; a room of the same name is another, to be loaded.
+    pub fn is_lost(&self) -> bool {
+        self.missed >= MISSED
     }
 
     /// Takes an event of the log that somebody has heard of.
@@ -278,6 +217,9 @@ impl<W: Clone> Live<W> {
         now: Instant,
         into: &mut Vec<Entry<Fact>>,
     ) -> Taken {
+        if self.is_lost() {
+            return Taken::Gone;
+        }
         match self.audience.step(reader, budget, now, into) {
             Step::Nothing => Taken::Nothing,
             Step::Events => Taken::Events,
@@ -344,6 +286,9 @@ impl<W: Clone> Live<W> {
                     self.leases.hold(session, user, owner);
                 }
                 Named::Closing(session, user, grace) => {
+                    if let Some(user) = &user {
+                        self.leases.returns(&user.id);
+                    }
                     self.leases.keep_in_grace(session, user, owner, grace, now);
                 }
                 Named::Joining(session) => self.leases.keep(session, owner),
@@ -373,6 +318,9 @@ impl<W: Clone> Live<W> {
         let reads = std::iter::from_fn(|| self.audience.poll_read(now)).collect();
         let mut woken = Vec::new();
         self.audience.drain_woken(|waker| woken.push(waker.clone()));
+        if self.is_lost() {
+            woken.extend(self.audience.wakers().cloned());
+        }
         self.note_idle(now);
         Effects {
             woken,

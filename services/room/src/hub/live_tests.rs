@@ -4,7 +4,7 @@ use parlour_feed::{Check, Page};
 
 use super::*;
 use crate::domain::{
-    ids::UserId,
+    ids::{RoomId, UserId},
     message::{DisplayName, RequestKey},
     room::{RoomName, Visibility},
 };

@@ -1,9 +1,9 @@
 //! The probe.
 //!
 //! Owns how often, and how, the log is asked where the live rooms stand. Promises that an event nobody here was told of
-//! (a batch whose answer was lost, another replica's, a bus that dropped it) and a log that was replaced by another are
-//! found without a further append, in either store, at the cost of one query. Never judges: what the log says is a head,
-//! and the live room asks on.
+//! (a batch whose answer was lost, another replica's, a bus that dropped it), a log that was replaced by another, and a
+//! room which that other never had, are found without a further append, in either store, at the cost of one query. Never
+//! judges: what the log says is a head, or that there is none, and the live room asks on. A store that fails says neither.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -56,9 +56,7 @@ impl Hub {
                     None => {}
                 }
             }
-            if !asked.is_empty() {
-                tracing::warn!(rooms = asked.len(), "live rooms are not in the store");
-            }
+            asked.values().for_each(|asked| asked.room.with(|live, _| live.missing()));
             if !ahead.is_empty() {
                 tokio::time::sleep(ON_ITS_WAY).await;
                 ahead.iter().for_each(|(asked, head)| asked.tell(*head));

@@ -99,6 +99,11 @@ impl LiveRoom {
         look(&self.lock().live)
     }
 
+    /// Whether the log has this room no longer.
+    pub fn is_lost(&self) -> bool {
+        self.look(Live::is_lost)
+    }
+
     /// Does something with the room like `with`, unless it has left memory: then it is to be asked for anew.
     pub fn enter<R>(&self, work: impl FnOnce(&mut Live<Waker>, Instant) -> R) -> Option<R> {
         let now = Instant::now();
@@ -108,7 +113,7 @@ impl LiveRoom {
     /// The same at a time that is handed in.
     pub fn enter_at<R>(&self, now: Instant, work: impl FnOnce(&mut Live<Waker>) -> R) -> Option<R> {
         let mut state = self.lock();
-        if state.is_gone {
+        if state.is_gone || state.live.is_lost() {
             return None;
         }
         let result = work(&mut state.live);
@@ -128,10 +133,10 @@ impl LiveRoom {
         }
     }
 
-    /// Marks the room as gone if nobody is in it; whether it did.
+    /// Marks the room as gone if nobody is in it, or the log has it no longer; whether it did.
     pub fn retire(&self, now: Instant) -> bool {
         let mut state = self.lock();
-        state.is_gone = state.is_gone || state.live.is_idle(now);
+        state.is_gone = state.is_gone || state.live.is_lost() || state.live.is_idle(now);
         state.is_gone
     }
 
@@ -162,7 +167,7 @@ impl LiveRoom {
             (due, None) => due.is_some(),
             (None, Some(_)) => false,
         };
-        let is_over = state.is_stopping && state.live.readers() == 0;
+        let is_over = state.live.is_lost() || state.is_stopping && state.live.readers() == 0;
         let is_short = self.rings.is_short();
         let is_wanted = is_sooner || is_over || is_short || state.room_is_stale || !state.reads.is_empty();
         drop(state);
@@ -223,7 +228,12 @@ impl Driver {
             tokio::select! {
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.finish(done),
-                () = self.room.driver.notified() => {}
+                () = self.room.driver.notified() => {
+                    if self.room.is_lost() && self.hub.evict(&self.room) {
+                        tracing::warn!(room.id = %self.room.place.id, "a live room is not in the store any more");
+                        break;
+                    }
+                }
                 () = sleep_until(alarm) => {
                     self.room.with(|_, _| ());
                     if self.hub.evict(&self.room) {
@@ -272,7 +282,7 @@ impl Driver {
             }
             Done::Room(Ok(None)) => {
                 self.is_asking = false;
-                tracing::warn!(room.id = %self.room.place.id, "a live room is not in the store");
+                tracing::debug!(room.id = %self.room.place.id, "a live room is not in the store"); // the probe judges
             }
             Done::Room(Err(error)) => {
                 tracing::debug!(%error, room.id = %self.room.place.id, "a live room could not be read");

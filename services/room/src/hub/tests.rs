@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         event::{Body, Draft},
-        ids::UserId,
+        ids::{RoomId, UserId},
         message::{DisplayName, RequestKey, User},
         room::{NewRoom, Visibility},
     },
@@ -70,6 +70,16 @@ impl House {
              where id = '{room}'; commit"
         );
         file.execute_batch(&sql).expect("forgotten");
+    }
+
+    /// Puts a log in the place of this one in which the room never was; one of its name may be, under another id.
+    fn never_had(&self, room: &RoomId, other: Option<&RoomId>) {
+        let file = rusqlite::Connection::open(self.folder.path().join("parlour.db")).expect("opens");
+        let put = match other {
+            Some(other) => format!("update room set id = '{other}' where id = '{room}'"),
+            None => format!("delete from room where id = '{room}'"),
+        };
+        file.execute_batch(&format!("begin; delete from event; {put}; commit")).expect("never had");
     }
 
     async fn close(self) {
@@ -336,4 +346,58 @@ async fn p3_a_log_replaced_by_an_older_one_ends_in_resync_however_long_it_has_gr
         assert_eq!(events[0].cursor.seq, cursor.seq + 1, "it goes on from there");
         watcher.closes(house).await;
     }
+}
+
+#[tokio::test]
+async fn p3_a_room_that_the_log_never_had_is_gone_once_the_store_has_said_so_twice() {
+    for is_another in [false, true] {
+        let house = House::open(Settings::default()).await;
+        let watcher = Watcher::enter(&house).await;
+        let (id, other) = (watcher.room.place.id.clone(), RoomId::generate());
+        house.never_had(&id, is_another.then_some(&other));
+        house.hub.probe().await;
+        assert!(!watcher.room.is_lost(), "once may be a restore that is half done");
+        house.hub.probe().await;
+        let (taken, _) = watcher.next().await;
+        assert!(matches!(taken, Taken::Gone), "{taken:?}");
+        house.hub.forget(&id);
+        match house.hub.load(&general()).await {
+            Ok(room) => {
+                assert_eq!((is_another, &room.place.id), (true, &other), "P4: the room of that name now")
+            }
+            Err(refused) => assert!(matches!((is_another, refused), (false, Error::RoomNotFound))),
+        }
+        watcher.closes(house).await;
+    }
+}
+
+#[tokio::test]
+async fn p3_a_room_that_is_back_at_the_next_probe_is_not_gone() {
+    let house = House::open(Settings::default()).await;
+    let watcher = Watcher::enter(&house).await;
+    let (id, other) = (watcher.room.place.id.clone(), RoomId::generate());
+    for _ in 0..2 {
+        house.never_had(&id, Some(&other));
+        house.hub.probe().await;
+        house.never_had(&other, Some(&id));
+        house.hub.probe().await;
+    }
+    house.appends_untold(&id, &["a"]).await;
+    house.hub.probe().await;
+    let (taken, events) = watcher.next().await;
+    assert!(matches!(taken, Taken::Events), "{taken:?}");
+    assert_eq!(events[0].cursor.seq, 1);
+    watcher.closes(house).await;
+}
+
+#[tokio::test]
+async fn p3_a_store_that_fails_takes_no_room_away() {
+    let house = House::open(Settings::default()).await;
+    let watcher = Watcher::enter(&house).await;
+    house.store.close().await;
+    for _ in 0..3 {
+        house.hub.probe().await;
+    }
+    assert!(!watcher.room.is_lost());
+    watcher.closes(house).await;
 }

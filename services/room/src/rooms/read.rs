@@ -110,7 +110,7 @@ impl Rooms {
             After::Seq(seq) => seq,
         };
         let page = self.bounded(self.0.store.events(&place.id, seq, limit)).await?;
-        let page = page.ok_or(Error::RoomNotFound)?;
+        let page = page.ok_or_else(|| self.missing(&place.id))?;
         if let After::Cursor(cursor) = after {
             let base = page.base.ok_or(Error::Ahead)?;
             if base.check != cursor.check {

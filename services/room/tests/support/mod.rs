@@ -30,7 +30,7 @@ pub struct House {
     pub pools: Pools,
     stop: CancellationToken,
     tasks: Tasks,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl House {
@@ -61,7 +61,17 @@ impl House {
         let (stop, tasks) = (CancellationToken::new(), Tasks::new());
         let run = app.run(stop.clone());
         tasks.spawn(async move { run.await.expect("it runs") });
-        Self { url, pools, stop, tasks, _folder: folder }
+        Self { url, pools, stop, tasks, folder }
+    }
+
+    /// Puts a log in the place of the room service's in which that room never was.
+    pub fn never_had(&self, room: &str) {
+        let file = rusqlite::Connection::open(self.folder.path().join("parlour.db")).expect("opens");
+        let sql = format!(
+            "begin; delete from event where room_id = (select id from room where name = '{room}'); \
+             delete from room where name = '{room}'; commit"
+        );
+        file.execute_batch(&sql).expect("never had");
     }
 
     /// A connection of its own.

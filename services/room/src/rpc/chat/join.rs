@@ -159,6 +159,10 @@ impl Session {
         let Stand::Verifying(joining, room, reader) = std::mem::replace(&mut slot.stand, Stand::Out) else {
             return;
         };
+        if room.is_lost() {
+            room.with(|live, now| live.part(reader, now));
+            return self.join_failed(key, &joining, &Error::RoomNotFound);
+        }
         let verdict = room.with(|live, now| live.verify(reader, now));
         self.verdict(key, joining, room, reader, verdict);
     }

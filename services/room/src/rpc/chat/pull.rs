@@ -62,6 +62,7 @@ impl Session {
             Taken::Events => self.give(&room.place, &entries),
             Taken::Presence(update) => self.presence_moved(key, update),
             Taken::Resync(cursor, reason) => self.say("", frames::resync(&room.place.name, cursor, reason)),
+            Taken::Gone => return self.lost(key),
             Taken::Head(_) => {} // for relays
         }
         self.dirty.push_back(key);

@@ -133,6 +133,16 @@ impl Session {
         }
     }
 
+    /// The log has a room no longer.
+    pub(super) fn lost(&mut self, key: Key) {
+        self.leave(key, "");
+        if let Some(slot) = self.slots.get(&key) {
+            let name = slot.place.name.to_string();
+            self.say("", frames::gone(&name, Error::RoomNotFound.reason()));
+        }
+        self.go_on(key);
+    }
+
     fn leave(&mut self, key: Key, id: &str) {
         let Some(slot) = self.slots.get_mut(&key) else { return };
         let place = slot.place.clone();

@@ -160,6 +160,22 @@ impl Desk {
         }
     }
 
+    /// The log has a room no longer, which is followed no longer then: whoever is in it, or waits for their `joined`, is
+    /// told. A room of that name is another, and is followed with the next join.
+    pub(super) fn lost(&mut self, key: Key, now: Instant) {
+        let Some(Followed { name, state: State::Ready(ready) }) = self.followed.remove(&key) else { return };
+        self.names.remove(&name);
+        ready.room.with_at(now, |live| live.part(ready.reader, now));
+        for (session, _, joined) in ready.joins {
+            if let Down::Joined(joined) = joined {
+                self.say(frames::answer(session, joined.request, Err(Error::RoomNotFound)));
+            }
+        }
+        for session in self.sessions.leave_all(key) {
+            self.say(frames::gone(session, &name, Error::RoomNotFound.reason()));
+        }
+    }
+
     /// Takes a join; one of a room that is not followed begins to follow it.
     pub(super) fn join(&mut self, join: v1::SessionJoin, now: Instant) -> Result<(), &'static str> {
         let session = id(&join.session)?;

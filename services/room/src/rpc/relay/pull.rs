@@ -97,6 +97,7 @@ impl Desk {
         });
         match taken {
             Taken::Nothing => return,
+            Taken::Gone => return self.lost(key, now),
             Taken::Events => {
                 let Some(before) = before else { return };
                 self.events.increment(entries.len() as u64);
