@@ -7,6 +7,8 @@ mod client;
 mod log;
 mod rest;
 
+use std::ops::AddAssign;
+
 pub use client::View;
 
 use crate::store::ROOMS;
@@ -22,12 +24,10 @@ pub struct Found {
     pub what: String,
 }
 
-/// What the judges remember.
-#[derive(Debug, Default)]
-pub struct Judge {
-    /// The first thing found.
-    pub found: Option<Found>,
-    /// Inputs of machines so far.
+/// What is counted of one schedule, or of many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Inputs of machines.
     pub inputs: u64,
     /// Things done by clients.
     pub actions: u64,
@@ -35,6 +35,24 @@ pub struct Judge {
     pub delivered: u64,
     /// Resyncs told.
     pub resyncs: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.inputs += other.inputs;
+        self.actions += other.actions;
+        self.delivered += other.delivered;
+        self.resyncs += other.resyncs;
+    }
+}
+
+/// What the judges remember.
+#[derive(Debug, Default)]
+pub struct Judge {
+    /// The first thing found.
+    pub found: Option<Found>,
+    /// What was counted so far.
+    pub tally: Tally,
     /// A hash over everything that clients were told, and when.
     pub hash: u64,
     /// What happened, line by line, where it is wanted.

@@ -65,11 +65,11 @@ fn report(totals: &Totals, seconds: f64) -> ExitCode {
         "{} schedules in {seconds:.1} s: {} inputs, {} things done by clients (at least {} a schedule), {} events \
          handed to clients, {} resyncs",
         totals.schedules,
-        totals.inputs,
-        totals.actions,
+        totals.tally.inputs,
+        totals.tally.actions,
         totals.least_actions,
-        totals.delivered,
-        totals.resyncs
+        totals.tally.delivered,
+        totals.tally.resyncs
     );
     for (seed, found) in totals.failed.iter().take(20) {
         println!("seed {seed}: {} is broken at {} us: {}", found.promise, found.at_us, found.what);

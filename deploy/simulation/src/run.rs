@@ -12,21 +12,19 @@ use std::{
     },
 };
 
-use crate::{judge::Found, schedule::Schedule, world::World};
+use crate::{
+    judge::{Found, Tally},
+    schedule::Schedule,
+    world::World,
+};
 
 /// What came of one schedule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// What was found, if anything.
     pub found: Option<Found>,
-    /// Inputs of machines.
-    pub inputs: u64,
-    /// Things done by clients.
-    pub actions: u64,
-    /// Events handed to clients.
-    pub delivered: u64,
-    /// Resyncs told.
-    pub resyncs: u64,
+    /// What was counted.
+    pub tally: Tally,
     /// A hash over what clients were told, and when.
     pub hash: u64,
     /// What happened, where it was asked for.
@@ -46,10 +44,7 @@ pub fn play(schedule: &Schedule, is_traced: bool) -> Outcome {
     }
     Outcome {
         found: judge.found,
-        inputs: judge.inputs,
-        actions: judge.actions,
-        delivered: judge.delivered,
-        resyncs: judge.resyncs,
+        tally: judge.tally,
         hash: judge.hash,
         trace: judge.trace.unwrap_or_default(),
     }
@@ -60,29 +55,20 @@ pub fn play(schedule: &Schedule, is_traced: bool) -> Outcome {
 pub struct Totals {
     /// Schedules run.
     pub schedules: u64,
-    /// Inputs of machines.
-    pub inputs: u64,
-    /// Things done by clients; and by the one that did least.
-    pub actions: u64,
+    /// What was counted of all of them.
+    pub tally: Tally,
     /// The fewest things done by the clients of a schedule.
     pub least_actions: u64,
-    /// Events handed to clients.
-    pub delivered: u64,
-    /// Resyncs told.
-    pub resyncs: u64,
     /// The seeds that failed, with what was found, in order.
     pub failed: Vec<(u64, Found)>,
 }
 
 impl Totals {
     fn add(&mut self, seed: u64, outcome: Outcome) {
-        self.least_actions =
-            if self.schedules == 0 { outcome.actions } else { self.least_actions.min(outcome.actions) };
+        let actions = outcome.tally.actions;
+        self.least_actions = if self.schedules == 0 { actions } else { self.least_actions.min(actions) };
         self.schedules += 1;
-        self.inputs += outcome.inputs;
-        self.actions += outcome.actions;
-        self.delivered += outcome.delivered;
-        self.resyncs += outcome.resyncs;
+        self.tally += outcome.tally;
         self.failed.extend(outcome.found.map(|found| (seed, found)));
     }
 }

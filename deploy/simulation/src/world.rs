@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parlour_feed::{LogRead, Read};
+use parlour_feed::{Cursor, LogRead, Read, Seq};
 use parlour_gateway::{limits::Limits, relay::event::RoomEvent};
 use parlour_room::{auth::Auth, hub::live::Fact, rooms::Settings, rpc::relay::desk::Done, store::GuestKey};
 
@@ -66,8 +66,10 @@ enum Plan {
     RoomRead(u32, usize, Read),
     RoomAnswer(u32, usize, Read, LogRead<Fact>),
     RoomAgain(u32, usize),
-    Hint(u32, usize, parlour_feed::Cursor, Arc<parlour_room::domain::event::Event>),
+    Hint(u32, usize, Cursor, Arc<parlour_room::domain::event::Event>),
     Probe(u32),
+    HeadRead(u32, usize, Seq),
+    Probed(u32, usize, Cursor, Seq, bool),
     Commit(u32),
     Done(u32, StreamId, u64, Box<Done>),
     /// A gateway's rooms.
@@ -209,7 +211,7 @@ impl World {
         {
             let Some(Planned { at_us, plan, .. }) = self.agenda.pop() else { break };
             self.us = at_us;
-            self.judge.inputs += 1;
+            self.judge.tally.inputs += 1;
             self.carry_out(plan);
         }
         if self.judge.found.is_none() {
@@ -222,7 +224,7 @@ impl World {
         use Plan::*;
         let until_us = match plan {
             Up(_) | UpEnds(_) | Silence(_) | RoomTimer(..) | RoomAnswer(..) | RoomAgain(..) | Hint(..)
-            | Probe(_) | Done(..) => self.replica.still_until_us,
+            | Probe(_) | Probed(..) | Done(..) => self.replica.still_until_us,
             Down(stream) | DownEnds(stream) => {
                 self.gateways[self.streams.get(stream)?.gateway].still_until_us
             }
@@ -261,6 +263,10 @@ impl World {
             Plan::RoomAgain(life, room) => self.room_again(life, room),
             Plan::Hint(life, room, prev, event) => self.hint(life, room, prev, &event),
             Plan::Probe(life) => self.probe(life),
+            Plan::HeadRead(life, room, stood) => self.head_read(life, room, stood),
+            Plan::Probed(life, room, head, stood, has_waited) => {
+                self.probed(life, room, head, stood, has_waited);
+            }
             Plan::Commit(life) => self.commit(life),
             Plan::Done(life, stream, job, done) => self.done(life, stream, job, *done),
             Plan::FeedTimer(gateway, life, room) => self.feed_timer(gateway, life, room),

@@ -19,7 +19,7 @@ fn no_promise_is_broken_in_five_thousand_schedules() {
     });
     assert_eq!(first, None, "{} of {SCHEDULES} schedules failed", totals.failed.len());
     assert!(totals.least_actions >= ACTIONS, "{totals:?}");
-    assert!(totals.delivered > 100 * SCHEDULES && totals.resyncs > SCHEDULES / 10, "{totals:?}");
+    assert!(totals.tally.delivered > 100 * SCHEDULES && totals.tally.resyncs > SCHEDULES / 10, "{totals:?}");
 }
 
 /// What a seed's clients are told, and when, is the same each time: else a seed would be no bug report.

@@ -211,6 +211,11 @@ impl Feed {
         self.live.as_ref().map(|live| live.audience.position())
     }
 
+    /// How many events its ring holds.
+    pub fn ring_len(&self) -> usize {
+        self.live.as_ref().map_or(0, |live| live.audience.ring().len())
+    }
+
     /// Where a reader stands.
     pub fn reader_position(&self, reader: ReaderId) -> Option<Cursor> {
         self.live.as_ref()?.audience.reader_position(reader)

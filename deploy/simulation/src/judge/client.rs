@@ -40,6 +40,8 @@ pub struct View {
     pub count: u32,
     /// Since when it has been present without a gap longer than the grace.
     pub present_since_us: Option<u64>,
+    /// The gateway by which it was last told that it is in.
+    pub home: usize,
     /// Since when its connection has been gone, and how long its grace is.
     pub away_since: Option<(u64, u64)>,
 }
@@ -172,7 +174,7 @@ impl World {
         count: u32,
         is_monitor: bool,
     ) {
-        let (us, user) = (self.now_us(), self.user_of(client));
+        let (us, user, home) = (self.now_us(), self.user_of(client), self.gateway_of(client));
         let name = self.truths().named(room, cursor);
         let view = self.view(client, room);
         let was_in = std::mem::replace(&mut view.is_in, true);
@@ -183,6 +185,7 @@ impl World {
             );
         };
         let held = view.cursor;
+        view.home = home.unwrap_or(view.home);
         (view.users, view.count, view.is_monitor) = (users.iter().cloned().collect(), count, is_monitor);
         if is_monitor {
             (view.present_since_us, view.away_since) = (None, None);
@@ -207,7 +210,7 @@ impl World {
 
     fn judge_event(&mut self, client: usize, room: usize, cursor: Cursor, name: Name) {
         self.judge.mix(cursor.seq ^ (u64::from(cursor.check.0) << 20));
-        self.judge.delivered += 1;
+        self.judge.tally.delivered += 1;
         let (truth, named) = (self.truths().truth(room, name), self.truths().named(room, cursor));
         let Some(view) = self.view_in(client, room) else { return };
         let (held, last, resyncs_to) = (view.cursor, view.name, view.resyncs_to);
@@ -225,7 +228,7 @@ impl World {
     }
 
     fn judge_resync(&mut self, client: usize, room: usize, cursor: Cursor, reason: ResyncReason) {
-        self.judge.resyncs += 1;
+        self.judge.tally.resyncs += 1;
         self.judge.mix(cursor.seq);
         let replay = self.replay();
         let Some(view) = self.view_in(client, room) else { return };

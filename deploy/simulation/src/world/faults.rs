@@ -47,7 +47,7 @@ impl World {
         }
         self.judge.note(self.us, || format!("{:?}", step.deed));
         if step.deed.is_clients() {
-            self.judge.actions += 1;
+            self.judge.tally.actions += 1;
             return self.act(step.deed);
         }
         if let Deed::StopReplica(ms) | Deed::StopGateway(_, ms) | Deed::StallLink(_, ms) = step.deed {

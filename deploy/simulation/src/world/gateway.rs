@@ -206,6 +206,7 @@ impl World {
         }
         let now = self.now();
         self.gateways[gateway].lane.expire(now);
+        self.judge_memory();
         self.plan(TICK_US, Plan::Tick(gateway, life));
         self.gateway_follows_through(gateway);
     }
@@ -225,6 +226,7 @@ impl World {
         if !self.gateways[gateway].is_up {
             return;
         }
+        self.loses_sight(gateway);
         let at = &mut self.gateways[gateway];
         (at.is_up, at.still_until_us) = (false, 0);
         let (stream, life) = (at.stream.take(), at.life + 1);

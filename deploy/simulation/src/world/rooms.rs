@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use parlour_feed::{Cursor, LogRead, Page, Read};
+use parlour_feed::{Cursor, LogRead, Page, Read, Seq};
 use parlour_room::{
     domain::event::Event,
     hub::{
@@ -15,10 +15,11 @@ use parlour_room::{
 };
 
 use super::{Plan, World};
-use crate::store::ROOMS;
 
 /// How often the heads of the live rooms are asked for.
 pub(super) const PROBE_US: u64 = 10_000_000;
+/// How long an event may be on its way to its live room.
+const ON_ITS_WAY_US: u64 = 250_000;
 /// How long the driver of a room waits before it asks for the room once more.
 const AGAIN_US: u64 = 500_000;
 
@@ -147,16 +148,32 @@ impl World {
             return;
         }
         self.plan(PROBE_US, Plan::Probe(life));
-        if self.read_fails() {
-            return;
+        let lived = self.replica.rooms.iter();
+        let asked: Vec<_> =
+            lived.map(|(room, lived)| (*room, lived.room.look(|live| live.position().seq))).collect();
+        for (room, stood) in asked {
+            let after_us = self.delay(500);
+            self.plan(after_us, Plan::HeadRead(life, room, stood));
+        }
+    }
+
+    /// The log says where a room is that stood there.
+    pub(super) fn head_read(&mut self, life: u32, room: usize, stood: Seq) {
+        if self.replica.lives(life) && !self.read_fails() {
+            let (head, after_us) = (self.store.head(room), self.read_us());
+            self.plan(after_us, Plan::Probed(life, room, head, stood, false));
+        }
+    }
+
+    /// The live room is told, as `hub/probe.rs` has it: one that seems to be behind a while later, when what was on its
+    /// way has come.
+    pub(super) fn probed(&mut self, life: u32, room: usize, head: Cursor, stood: Seq, has_waited: bool) {
+        let Some(lived) = self.replica.rooms.get(&room).filter(|_| self.replica.lives(life)) else { return };
+        if !has_waited && lived.room.look(|live| live.position().seq < head.seq) {
+            return self.plan(ON_ITS_WAY_US, Plan::Probed(life, room, head, stood, true));
         }
         let now = self.now();
-        for room in 0..ROOMS.len() {
-            let head = self.store.head(room);
-            if let Some(lived) = self.replica.rooms.get(&room) {
-                lived.room.with_at(now, |live| live.head(head, now));
-            }
-        }
+        lived.room.with_at(now, |live| live.probed(head, stood, now));
         self.follow_through();
     }
 

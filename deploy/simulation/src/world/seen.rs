@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use parlour_feed::Cursor;
+use parlour_gateway::relay::requests::WAITING_PER_SESSION;
 
 use super::{Plan, World};
 use crate::{
@@ -105,15 +106,8 @@ impl World {
     /// Whether the replica may have lost sight of a client for longer than the grace, through no fault of the machines.
     pub(crate) fn is_out_of_sight(&mut self, client: usize, room: usize) -> bool {
         let (us, grace_us) = (self.us, 10_000_000);
-        // A replica that was not there when somebody's connection ended cannot know who they are.
-        let is_unknown = self.clients[client].views.get(&room).is_some_and(|view| {
-            view.away_since.is_some() && view.present_since_us <= Some(self.replica.born_us)
-        });
-        if is_unknown {
-            return true;
-        }
-        let Some(conn) = self.clients[client].conn.and_then(|id| self.conns.get(&id)) else { return false };
-        self.gateways[conn.gateway].out_since_us[room].is_some_and(|since_us| us - since_us >= grace_us)
+        let home = self.view(client, room).home;
+        self.gateways[home].out_since_us[room].is_some_and(|since_us| us - since_us >= grace_us)
     }
 
     /// How late a gateway may hear what has been so for long.
@@ -127,16 +121,33 @@ impl World {
         if self.us - since_us < 10_000_000 {
             return;
         }
+        let us = self.us;
         for client in 0..self.clients.len() {
-            let conn = self.clients[client].conn.and_then(|id| self.conns.get(&id));
-            if conn.is_some_and(|conn| conn.gateway == gateway) {
-                let us = self.us;
+            let view = self.view(client, room);
+            if view.home == gateway && view.present_since_us.is_some() {
+                view.present_since_us = Some(us); // from now on, again
+            }
+        }
+    }
+
+    /// A gateway dies while the replica does not see its people of some rooms: nobody can know of them any more.
+    pub(super) fn loses_sight(&mut self, gateway: usize) {
+        for room in 0..ROOMS.len() {
+            if self.gateways[gateway].out_since_us[room].is_none() {
+                continue;
+            }
+            for client in 0..self.clients.len() {
                 let view = self.view(client, room);
-                if view.present_since_us.is_some() {
-                    view.present_since_us = Some(us); // from now on, again
+                if view.home == gateway {
+                    (view.present_since_us, view.away_since) = (None, None);
                 }
             }
         }
+    }
+
+    /// The gateway that a client is connected to.
+    pub(crate) fn gateway_of(&self, client: usize) -> Option<usize> {
+        Some(self.conns.get(&self.clients[client].conn?)?.gateway)
     }
 
     /// Where a gateway stands in a room that somebody reads there.
@@ -165,9 +176,11 @@ impl World {
         for client in 0..self.clients.len() {
             self.clients[client].slow_until_us = 0;
         }
-        // A log that was replaced is recognised by what is appended to it.
+        // A log that was replaced is recognised by what is appended to it, or without that by the probe.
         for room in 0..ROOMS.len() {
-            self.act(Deed::Send(0, room, 1));
+            if self.chance.one_in(2) {
+                self.act(Deed::Send(0, room, 1));
+            }
         }
     }
 
@@ -198,6 +211,39 @@ impl World {
         let streams = self.streams.values().filter(|stream| stream.desk.is_some()).count();
         if streams > self.gateways.len() {
             self.found("P8", format!("{streams} streams of {} gateways", self.gateways.len()));
+        }
+        self.judge_memory();
+    }
+
+    /// P8: at any moment no ring, nor all together, hold more than their bound, and no session has more requests waiting
+    /// than it may.
+    pub(super) fn judge_memory(&mut self) {
+        let (at_replica, at_gateway) = (self.settings.ring_events, self.limits.ring_events);
+        let mut rings: Vec<_> = self
+            .replica
+            .rooms
+            .values()
+            .map(|lived| (lived.room.look(|live| live.ring_len()), at_replica))
+            .collect();
+        for gateway in &self.gateways {
+            let fed = gateway.rooms.values().map(|fed| fed.room.look(|feed| feed.ring_len()));
+            rings.extend(fed.map(|len| (len, at_gateway)));
+        }
+        if let Some((len, bound)) = rings.into_iter().find(|(len, bound)| len > bound) {
+            self.found("P8", format!("a ring of {bound} events holds {len}"));
+        }
+        let pools = &self.replica.pools;
+        let held = [&pools.rings, &pools.pages, &pools.outboxes].map(|pool| (pool.bytes(), pool.bound()));
+        if let Some((bytes, bound)) = held.into_iter().find(|(bytes, bound)| bytes > bound) {
+            self.found("P8", format!("{bytes} bytes are held, of {bound}"));
+        }
+        let most = WAITING_PER_SESSION + ROOMS.len(); // those it came with have a bound of their own
+        let pending = self
+            .gateways
+            .iter()
+            .flat_map(|gateway| gateway.sessions.values().map(|session| gateway.lane.pending(&session.id)));
+        if let Some(pending) = pending.max().filter(|pending| *pending > most) {
+            self.found("P8", format!("{pending} requests of a session wait, of {most}"));
         }
     }
 }

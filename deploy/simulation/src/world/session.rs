@@ -53,7 +53,7 @@ enum Asked {
 
 /// A session.
 pub(super) struct Session {
-    id: Id,
+    pub(super) id: Id,
     pub(super) inbox: Arc<Inbox>,
     is_open: bool,
     first_rooms: Vec<(usize, Option<Cursor>)>,
