@@ -101,6 +101,8 @@ pub struct Fold {
     count: u32,
     /// The replica did not know everybody when it last said who is here.
     is_settling: bool,
+    /// Who was here before that replica was: until it knows everybody they may have sessions that it does not know.
+    kept: HashSet<String>,
     mark: Mark,
     changes: VecDeque<Arc<Change>>,
     forgotten: u64,
@@ -120,6 +122,7 @@ impl Fold {
             users: Vec::new(),
             count: 0,
             is_settling: false,
+            kept: HashSet::new(),
             mark: Mark { version: 0, notices: 0 },
             changes: VecDeque::new(),
             forgotten: 0,
@@ -220,8 +223,10 @@ impl Fold {
         let now: HashSet<_> = snapshot.users.iter().map(|user| user.id.clone()).collect();
         let settling = settling && !planted::makes(Mistake::TakenAwayWhileSettling);
         let taken = if settling {
+            self.kept.extend(self.users.iter().map(|user| user.id.clone()));
             Vec::new()
         } else {
+            self.kept.clear();
             self.users.extract_if(.., |user| !now.contains(&user.id)).collect()
         };
         told.left = taken;
@@ -234,7 +239,7 @@ impl Fold {
 
     fn change(&mut self, change: proto::Presence) -> Option<proto::Presence> {
         let mut told = proto::Presence::default();
-        for user in change.left {
+        for user in change.left.into_iter().filter(|user| !self.kept.contains(&user.id)) {
             if let Some(at) = self.users.iter().position(|known| known.id == user.id) {
                 told.left.push(self.users.remove(at));
             }

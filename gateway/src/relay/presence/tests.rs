@@ -60,8 +60,11 @@ fn p7_a_replica_that_does_not_know_everybody_yet_counts_nobody_away() {
     fold.apply(snapshot(&[1]), true, now);
     fold.apply(diff(&[4], &[], 2), false, now);
     assert_eq!(fold.shown().count, 4);
-    fold.apply(diff(&[], &[1], 1), false, now);
-    assert_eq!(fold.shown().count, 3);
+    fold.apply(diff(&[], &[4], 1), false, now);
+    assert_eq!(fold.shown().count, 3, "who has come since may go");
+    fold.apply(diff(&[], &[1], 0), false, now);
+    assert_eq!(fold.shown().count, 3, "who was here before that replica may be here by another gateway");
+    fold.apply(diff(&[4], &[], 1), false, now);
     fold.apply(snapshot(&[2, 4]), false, now);
     assert_eq!(fold.shown().count, 2, "then it does");
     fold.apply(diff(&[], &[2], 1), false, now);
