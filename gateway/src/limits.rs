@@ -22,9 +22,9 @@ pub const USERS_SHOWN: usize = 100;
 /// How long a connection to the room service may take to stand.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a connection to the room service is asked for a sign of life, also while idle.
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// How long it may take to give one.
-pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long it may take to give one: a dead connection is given up after 5 s, as a relay is.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// What one stream of the room service may have under way. h2 ends a connection by the small frames left unread in
 /// half the connection's window, so both are large.
 pub const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;

@@ -3,7 +3,7 @@
 //! Owns the gRPC channel: where it leads, how it is kept alive, what it may carry, and the service credential. Promises
 //! that a unary call ends by its deadline, and that one which the link loses is made again until then. Never knows what a call means.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use http::Uri;
 use parlour_chassis::{backoff::Backoff, settings::Secret};
@@ -31,9 +31,10 @@ pub enum UpstreamError {
     Token,
 }
 
-/// The channel to the room service. Clones share its connections.
+/// The way to the room service. Clones share the connections of unary calls; each stream has one of its own.
 #[derive(Clone, Debug)]
 pub struct Upstream {
+    urls: Arc<[Uri]>,
     channel: Channel,
     token: Option<MetadataValue<Ascii>>,
     deadline: Duration,
@@ -52,23 +53,25 @@ impl Upstream {
         token: Option<&Secret>,
         deadline: Duration,
     ) -> Result<Self, UpstreamError> {
-        let channel = match urls {
-            [] => return Err(UpstreamError::NoAddress),
-            [url] => endpoint(url).connect_lazy(),
-            urls => Channel::balance_list(urls.iter().map(endpoint)),
-        };
+        if urls.is_empty() {
+            return Err(UpstreamError::NoAddress);
+        }
         let token = token.map(bearer).transpose()?;
-        Ok(Self { channel, token, deadline })
+        Ok(Self { urls: urls.into(), channel: channel(urls), token, deadline })
     }
 
     /// A client for unary calls: each carries the service credential and the deadline.
     pub fn client(&self) -> Client {
-        self.with(Some(self.deadline))
+        self.with(self.channel.clone(), Some(self.deadline))
     }
 
-    /// A client for streams: it carries the service credential; a stream has no deadline.
-    pub fn streams(&self) -> Client {
-        self.with(None)
+    /// A client for one stream: it carries the service credential; a stream has no deadline. Its connection is new,
+    /// because the one before may be dead without a word, which a stream notices sooner than its connection does.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn stream(&self) -> Client {
+        self.with(channel(&self.urls), None)
     }
 
     /// How long a unary call may take.
@@ -105,9 +108,9 @@ impl Upstream {
         }
     }
 
-    fn with(&self, deadline: Option<Duration>) -> Client {
+    fn with(&self, channel: Channel, deadline: Option<Duration>) -> Client {
         let credential = Credential { token: self.token.clone(), deadline };
-        RoomServiceClient::with_interceptor(self.channel.clone(), credential)
+        RoomServiceClient::with_interceptor(channel, credential)
             .max_decoding_message_size(limits::RPC_MESSAGE_BYTES)
             .max_encoding_message_size(limits::RPC_MESSAGE_BYTES)
     }
@@ -143,6 +146,13 @@ fn bearer(token: &Secret) -> Result<MetadataValue<Ascii>, UpstreamError> {
 fn is_of_the_link(status: &Status) -> bool {
     let is_torn = std::error::Error::source(status).is_some();
     status.details().is_empty() && (status.code() == Code::Unavailable || is_torn)
+}
+
+fn channel(urls: &[Uri]) -> Channel {
+    match urls {
+        [url] => endpoint(url).connect_lazy(),
+        urls => Channel::balance_list(urls.iter().map(endpoint)),
+    }
 }
 
 fn endpoint(url: &Uri) -> Endpoint {

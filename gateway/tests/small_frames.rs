@@ -90,15 +90,16 @@ async fn p8_streams_whose_answers_wait_unread_do_not_end_the_gateways_connection
     let url = format!("http://{}", house.room).parse().expect("a url");
     let upstream =
         Upstream::connect_lazy(&[url], None, std::time::Duration::from_secs(5)).expect("a channel");
+    let client = upstream.stream();
     let (done_tx, mut done) = mpsc::channel(STALLED);
     let mut unread = Vec::new();
     for _ in 0..STALLED {
-        let opened = upstream.streams().chat(pings(done_tx.clone())).await;
+        let opened = client.clone().chat(pings(done_tx.clone())).await;
         unread.push(opened.expect("a stream").into_inner());
     }
     for _ in 0..STALLED {
         within("the requests are on their way", done.recv()).await;
     }
-    talks(|requests| async move { upstream.streams().chat(requests).await }).await;
+    talks(|requests| async move { client.clone().chat(requests).await }).await;
     drop(unread);
 }

@@ -1,8 +1,8 @@
 //! The stream to the room service.
 //!
 //! Owns the stream's life: attach, pings, frames in and out, and another stream when it broke. Promises that a stream
-//! which nobody hears for 5 s counts as broken though TCP says nothing, that the next is tried within half a second,
-//! and that nothing of an older stream is taken once it was given up. Never keeps what a frame said.
+//! which nobody hears for 5 s counts as broken though TCP says nothing, that the next is tried within half a second
+//! over another connection, and that nothing of an older stream is taken once it was given up. Never keeps what a frame said.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -94,7 +94,7 @@ impl Relay {
         if frames_tx.try_send(request(Frame::Attach(attach))).is_err() {
             return Broken::Ended;
         }
-        let mut client = self.0.upstream.streams();
+        let mut client = self.0.upstream.stream();
         let call = tokio::time::timeout(LOST, client.relay(ReceiverStream::new(frames_rx)));
         let responses = tokio::select! {
             () = drain.cancelled() => return Broken::Drained,
