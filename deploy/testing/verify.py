@@ -103,9 +103,12 @@ def main():
     arguments.add_argument("--seed", type=int)
     arguments.add_argument("--faults", action="store_true")
     arguments.add_argument("--postgres", action="store_true", help="on a PostgreSQL of its own instead of SQLite")
+    arguments.add_argument("--mistake", help="which one the room service makes, built with planted-mistakes")
     given = arguments.parse_args()
     run = {"seconds": given.seconds, "seed": given.seed, "clients": given.clients, "rooms": given.rooms,
            "with_faults": given.faults}  # fmt: skip
+    if given.mistake:
+        run["PLANTED_MISTAKE"] = given.mistake
     with House() as house:
         if not given.postgres:
             sys.exit(verify(house, **run)[0])
