@@ -71,6 +71,8 @@ def stages(guard):
     yield Stage("page", page, folder=client_tests(guard))
     yield Stage("outside", [sys.executable, "-m", "testing.unit", "deploy/testing/outside"], needs_postgres=True)
     yield Stage("websocket", [sys.executable, "-m", "testing.websocket"])
+    verified = [sys.executable, "-m", "testing.unit", "deploy/testing/verify_tests"]
+    yield Stage("verify", verified, needs_postgres=True)
 
 
 class Run:
