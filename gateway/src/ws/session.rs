@@ -16,7 +16,10 @@ use parlour_chassis::rates::{Bucket, Rate};
 use parlour_feed::{Class, Cursor};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
-use tokio::time::Instant;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -50,7 +53,7 @@ use writer::{Queue, Turn, Writer};
 const FAULTS: u32 = 10;
 /// How many answers wait to be written before the socket is read no more.
 const ANSWERS: usize = 64;
-/// How many pages a session asks for at once.
+/// How many pages a session may have asked for before its socket is read no more.
 const PAGES: usize = 16;
 /// Joins of one session.
 const JOINS: Rate = Rate::every(Duration::from_millis(50), 100);
@@ -155,7 +158,8 @@ pub struct Session<S> {
     ready: VecDeque<Arc<str>>,
     asked: HashMap<u64, Asked>,
     held: Option<Held>,
-    pages: FuturesUnordered<BoxFuture<'static, Done>>,
+    pages: FuturesUnordered<BoxFuture<'static, (Done, OwnedSemaphorePermit)>>,
+    turns: Arc<Semaphore>,
     answers: Queue,
     writer: Writer,
     faults: u32,
@@ -187,6 +191,7 @@ impl<S: Socket> Session<S> {
             asked: HashMap::new(),
             held: None,
             pages: FuturesUnordered::new(),
+            turns: Arc::new(Semaphore::new(1)),
             answers: Queue::new(outboxes),
             writer: Writer::new(outboxes),
             faults: 0,
@@ -257,7 +262,7 @@ impl<S: Socket> Session<S> {
                     Turn::Incoming(incoming) => self.incoming(incoming),
                 },
                 () = inbox.notified() => {}
-                Some(done) = self.pages.next(), if !self.is_full() => self.done(done),
+                Some((done, _turn)) = self.pages.next(), if !self.is_full() => self.done(done),
                 () = tokio::time::sleep_until(due) => self.tick(),
                 () = drain.cancelled(), if self.leaving.is_none() => self.go_away(),
             }
@@ -273,12 +278,13 @@ impl<S: Socket> Session<S> {
             && (self.asked.len() < relay::requests::WAITING_PER_SESSION || !self.relay.relay().is_ready())
     }
 
-    /// Whether so much waits to be written that nothing is to be added to it: too many answers here, or too much in all
+    /// Whether so much waits to be written that nothing is to be added to it: too many answers here (in bytes half of what
+    /// may wait: the other half is for the page under way), or too much in all
     /// sessions together and some of it here. A browser that takes what it is given is read on, whatever others do.
     fn is_full(&self) -> bool {
         let has_some = !self.answers.is_empty() || !self.writer.is_empty();
         self.answers.len() >= ANSWERS
-            || self.answers.bytes() >= ANSWER_BYTES
+            || self.answers.bytes() * 2 >= ANSWER_BYTES
             || (has_some && !self.has_room_for(Class::Answer))
     }
 
@@ -416,9 +422,15 @@ impl<S: Socket> Session<S> {
         }
     }
 
-    /// Puts a page, or a name, on order.
+    /// Puts a page, or a name, on order: one is read at a time, and the next once that one waits to be written. Pages are
+    /// large, and a browser that asks for many and takes none is not to fill the memory with them (P8).
     fn order(&mut self, done: impl Future<Output = Done> + Send + 'static) {
-        self.pages.push(done.boxed());
+        let turns = Arc::clone(&self.turns);
+        let in_turn = async move {
+            let turn = turns.acquire_owned().await.expect("nobody closes it");
+            (done.await, turn)
+        };
+        self.pages.push(in_turn.boxed());
     }
 }
 

@@ -196,10 +196,8 @@ impl Session {
     fn read_past(&mut self, key: Key, past: Past) {
         let (rooms, id) = (self.rooms.clone(), past.room.place.id.clone());
         let (span, limit) = (Span::Before(past.at.seq.saturating_add(1)), past.joining.history);
-        self.work.push(Box::pin(async move {
-            let read = rooms.messages_of(&id, span, limit).await;
-            Done::Past(key, past, read)
-        }));
+        let page = async move { rooms.messages_of(&id, span, limit).await };
+        self.read(page, move |read, turn| Done::Past(key, past, read, turn));
     }
 
     /// The past was read, or not.

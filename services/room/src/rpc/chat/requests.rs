@@ -63,10 +63,10 @@ impl Session {
                 }
             }
             Done::Loaded(key, joining, loaded) => self.loaded(key, joining, loaded),
-            Done::Past(key, past, read) => self.past_read(key, past, read),
+            Done::Past(key, past, read, _turn) => self.past_read(key, past, read),
             Done::Sent(key, id, outcome) => self.sent(key, &id, outcome),
-            Done::Answer(id, Ok(frame)) => self.say(&id, frame),
-            Done::Answer(id, Err(refused)) => self.refuse(&id, &refused),
+            Done::History(id, Ok(page), _turn) => self.say(&id, Down::History(page)),
+            Done::History(id, Err(refused), _turn) => self.refuse(&id, &refused),
         }
     }
 
@@ -82,10 +82,8 @@ impl Session {
             Some(Up::Typing(typing)) => self.types(&id, &place, typing.typing),
             Some(Up::History(asked)) => {
                 let rooms = self.rooms.clone();
-                self.work.push(Box::pin(async move {
-                    let read = history(&rooms, place, &asked).await;
-                    Done::Answer(id, read.map(Down::History))
-                }));
+                let page = async move { history(&rooms, place, &asked).await };
+                self.read(page, |read, turn| Done::History(id, read, turn));
             }
             Some(Up::Hello(_) | Up::Ping(_)) | None => {} // they name no room
         }

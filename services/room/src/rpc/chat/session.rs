@@ -15,6 +15,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 use parlour_chassis::{address::Address, rates::Bucket};
 use parlour_feed::{Class, Cursor, Outbox, ReaderId};
 use parlour_proto::v1::{self, chat_request::Frame as Up, chat_response::Frame as Down};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     frames::{self, Response},
@@ -44,6 +45,10 @@ const ID_CHARS: usize = 64;
 /// Faulty frames in a row that end a session.
 const FAULTS: u32 = 10;
 
+/// A session reads one page of the log at a time, and the next once that one is in its outbox: pages are large, and a
+/// client that asks for many and takes none is not to fill the memory with them (P8).
+pub(super) type Turn = OwnedSemaphorePermit;
+
 /// Something that was waited for.
 pub(super) enum Done {
     /// A request's room was found, or not.
@@ -53,11 +58,11 @@ pub(super) enum Done {
     /// A room to join was loaded, or not.
     Loaded(Key, Joining, Result<Arc<LiveRoom>, Error>),
     /// The past that a `joined` brings was read, or not.
-    Past(Key, Past, Result<(Vec<crate::domain::message::Message>, bool), Error>),
+    Past(Key, Past, Result<(Vec<crate::domain::message::Message>, bool), Error>, Turn),
     /// A message was sent, or refused.
     Sent(Key, String, Result<(Place, Sent), Error>),
-    /// An answer to something that changes nothing.
-    Answer(String, Result<Down, Error>),
+    /// A page of history was read, or not.
+    History(String, Result<v1::History, Error>, Turn),
 }
 
 /// What is asked of one room, in order.
@@ -109,6 +114,7 @@ pub(super) struct Session {
     pub(super) user: Option<User>,
     pub(super) signal: Arc<Signal>,
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
+    turns: Arc<Semaphore>,
     pub(super) slots: HashMap<Key, Slot>,
     pub(super) keys: HashMap<RoomId, Key>,
     pub(super) next_key: Key,
@@ -143,6 +149,7 @@ impl Session {
             user: None,
             signal: Arc::default(),
             work: FuturesUnordered::new(),
+            turns: Arc::new(Semaphore::new(1)),
             slots: HashMap::new(),
             keys: HashMap::new(),
             next_key: 0,
@@ -164,6 +171,19 @@ impl Session {
 
     pub(super) fn is_welcomed(&self) -> bool {
         self.user.is_some()
+    }
+
+    /// Reads a page when it is its turn.
+    pub(super) fn read<T: 'static>(
+        &mut self,
+        page: impl Future<Output = T> + Send + 'static,
+        done: impl FnOnce(T, Turn) -> Done + Send + 'static,
+    ) {
+        let turns = Arc::clone(&self.turns);
+        self.work.push(Box::pin(async move {
+            let turn = turns.acquire_owned().await.expect("nobody closes it");
+            done(page.await, turn)
+        }));
     }
 
     /// Whether there is something for the client to take.
