@@ -22,8 +22,10 @@ mod member;
 mod meter;
 mod pace;
 mod process;
+mod stalled;
 
 pub(crate) use dialect::Dialect;
+pub(crate) use meter::SHORTEST;
 pub(crate) use pace::Load;
 
 use member::Member;
@@ -93,7 +95,8 @@ pub(crate) async fn run(settings: &Bench, stop: CancellationToken) -> anyhow::Re
         speakers.extend(member.speaker(settings, quiet.clone()));
         crowd.spawn(member.listen());
     }
-    let outcome = measured(settings, before, &meter, speakers, &quiet, stop).await;
+    let room = rooms.first().context("there is a room")?;
+    let outcome = measured(settings, before, &meter, speakers, &quiet, room, stop).await;
     crowd.finish(Duration::ZERO).await;
     outcome
 }
@@ -104,6 +107,7 @@ async fn measured(
     meter: &Arc<Meter>,
     speakers: Vec<pace::Speaker>,
     quiet: &CancellationToken,
+    room: &str,
     stop: CancellationToken,
 ) -> anyhow::Result<Result> {
     tokio::time::sleep(settings.settle).await;
@@ -111,6 +115,8 @@ async fn measured(
     let pacing = Tasks::new();
     pacing.spawn(pace::drive(settings.load, speakers, meter.clone(), quiet.clone()));
     tokio::time::sleep(settings.warmup).await;
+    // Held to the end, and not read.
+    let _stalled = stalled::join(settings, room).await?;
     meter.is_measuring.store(true, Ordering::Relaxed);
     let (start, messages, deliveries) = (Usage::of(&settings.pids)?, meter.said(), meter.heard());
     tokio::select! {

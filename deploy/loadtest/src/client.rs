@@ -13,6 +13,8 @@ pub(crate) mod outbox;
 pub(crate) mod plain;
 pub(crate) mod socket;
 
+pub(crate) use chat::Chat;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,

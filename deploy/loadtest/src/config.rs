@@ -8,12 +8,14 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    bench::{Dialect, Load},
+    bench::{Dialect, Load, SHORTEST},
     peer::Kind,
 };
 
 /// Clients at most.
 const CLIENTS: u64 = 5_000;
+/// The longest content that is taken by default.
+const LONGEST: usize = 4_000;
 /// Rooms, or members of one, that are measured at most.
 const MANY: u64 = 50_000;
 /// Rooms at most: a session may be in no more.
@@ -72,6 +74,18 @@ pub(crate) struct Bench {
     /// How many members of each room speak under `rate`.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) speakers: u64,
+    /// How long a message is, in characters.
+    #[arg(long, value_name = "N", default_value = "100", value_parser = content)]
+    pub(crate) content: usize,
+    /// So many more join the first room, and then take nothing: what do the others notice?
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=MANY))]
+    pub(crate) stalled: u64,
+    /// Where those connect, if not where the others do.
+    #[arg(long, value_name = "ws://HOST:PORT")]
+    pub(crate) stalled_url: Option<Address>,
+    /// They are streams of `Chat` instead, of this room service.
+    #[arg(long, value_name = "http://HOST:PORT", conflicts_with = "stalled_url")]
+    pub(crate) stalled_grpc: Option<Address>,
     /// How long everybody is there before anything is said, in seconds.
     #[arg(long, value_name = "N", value_parser = seconds, default_value = "3")]
     pub(crate) settle: Duration,
@@ -133,6 +147,13 @@ pub(crate) struct Verify {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn content(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(chars) if (SHORTEST..=LONGEST).contains(&chars) => Ok(chars),
+        _ => Err(format!("a number from {SHORTEST} to {LONGEST}")),
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -22,12 +22,43 @@ use super::{
     meter::{Heard, Mark, Meter},
     pace::{Load, Speaker},
 };
-use crate::config::Bench;
+use crate::config::{Address, Bench};
 
 /// What a socket reads at once.
 const READ_BYTES: usize = 4 * 1024;
 /// How long a member may take to be let in.
 const JOINING: Duration = Duration::from_secs(30);
+
+/// Opens a socket over a connection, and waits until whoever it is is in the room.
+pub(crate) async fn admitted(
+    dialect: Dialect,
+    stream: TcpStream,
+    address: &Address,
+    name: &str,
+    room: &str,
+) -> anyhow::Result<WebSocketStream<TcpStream>> {
+    stream.set_nodelay(true)?;
+    let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
+    let url = format!("ws://{}{}{}", address.authority(), address.path(), dialect.path(room));
+    let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await?;
+    if let Some(greeting) = dialect.greeting(name, room) {
+        socket.send(greeting).await?;
+    }
+    while dialect.admits() {
+        let frame = socket.next().await.context("the connection ended")??;
+        match dialect.meaning(frame.to_text()?) {
+            Meaning::Joined => break,
+            Meaning::Refused => bail!("refused: {frame}"),
+            Meaning::Asks => {
+                if let Some(answer) = dialect.answer(frame.to_text()?, room) {
+                    socket.send(answer).await?;
+                }
+            }
+            Meaning::Other => {}
+        }
+    }
+    Ok(socket)
+}
 
 /// One of those in a room.
 pub(crate) struct Member {
@@ -35,6 +66,7 @@ pub(crate) struct Member {
     meter: Arc<Meter>,
     socket: WebSocketStream<TcpStream>,
     room: String,
+    content_chars: usize,
     /// Its place among the room's members, and how many there are.
     place: u64,
     members: u64,
@@ -66,34 +98,16 @@ impl Member {
         room: &str,
         place: u64,
     ) -> anyhow::Result<Self> {
-        let (dialect, address) = (settings.dialect, &settings.url);
-        let stream = TcpStream::connect(address.authority()).await.context("nobody answers")?;
-        stream.set_nodelay(true)?;
-        let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
-        let url = format!("ws://{}{}{}", address.authority(), address.path(), dialect.path(room));
-        let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await?;
+        let dialect = settings.dialect;
+        let stream = TcpStream::connect(settings.url.authority()).await.context("nobody answers")?;
         let number = index * usize::try_from(settings.members)? + usize::try_from(place)?;
-        if let Some(greeting) = dialect.greeting(&format!("member {number}"), room) {
-            socket.send(greeting).await?;
-        }
-        while dialect.admits() {
-            let frame = socket.next().await.context("the connection ended")??;
-            match dialect.meaning(frame.to_text()?) {
-                Meaning::Joined => break,
-                Meaning::Refused => bail!("refused: {frame}"),
-                Meaning::Asks => {
-                    if let Some(answer) = dialect.answer(frame.to_text()?, room) {
-                        socket.send(answer).await?;
-                    }
-                }
-                Meaning::Other => {}
-            }
-        }
+        let socket = admitted(dialect, stream, &settings.url, &format!("member {number}"), room).await?;
         Ok(Self {
             dialect,
             meter,
             socket,
             room: room.to_owned(),
+            content_chars: settings.content,
             place,
             members: settings.members,
             number,
@@ -181,6 +195,6 @@ impl Member {
         let mark = Mark { speaker, number: self.said, due };
         self.said += 1;
         self.meter.say(self.members);
-        Ok(self.socket.send(self.dialect.says(&self.room, &mark.content())).await?)
+        Ok(self.socket.send(self.dialect.says(&self.room, &mark.content(self.content_chars))).await?)
     }
 }

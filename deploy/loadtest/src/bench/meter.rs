@@ -21,10 +21,10 @@ const LONGEST_US: u64 = 60_000_000;
 const SHARDS: usize = 16;
 /// What a mark begins with.
 const MARK: &str = "bench~";
-/// How long a content is, in characters.
-const CONTENT: usize = 100;
-/// How much of it the fields of a mark take at most.
+/// How much of a content the fields of a mark take at most.
 const FIELDS: usize = 64;
+/// How long a content is at least, in characters, to hold a mark.
+pub(crate) const SHORTEST: usize = MARK.len() + FIELDS;
 
 /// Waiting, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -46,12 +46,12 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// A message's content.
-    pub(crate) fn content(&self) -> String {
-        let mut content = String::with_capacity(CONTENT);
+    /// A message's content of so many characters.
+    pub(crate) fn content(&self, chars: usize) -> String {
+        let mut content = String::with_capacity(chars);
         // A string takes everything.
         let _ = write!(content, "{MARK}{}~{}~{}~", self.speaker, self.number, self.due.as_micros());
-        content.extend(std::iter::repeat_n('x', CONTENT.saturating_sub(content.len())));
+        content.extend(std::iter::repeat_n('x', chars.saturating_sub(content.len())));
         content
     }
 
@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn a_mark_is_found_in_a_frame() {
-        let content = mark(3, 41).content();
-        assert_eq!(content.len(), CONTENT);
+        let content = mark(3, 41).content(100);
+        assert_eq!(content.len(), 100);
         let frame = format!(r#"{{"type":"message","data":{{"content":"{content}"}}}}"#);
         let found = |frame: &str| Mark::all(frame.as_bytes()).collect::<Vec<_>>();
         assert_eq!(found(&frame), [mark(3, 41)]);
