@@ -37,27 +37,30 @@ pub(crate) async fn admitted(
     name: &str,
     room: &str,
 ) -> anyhow::Result<WebSocketStream<TcpStream>> {
-    stream.set_nodelay(true)?;
-    let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
-    let url = format!("ws://{}{}{}", address.authority(), address.path(), dialect.path(room));
-    let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await?;
-    if let Some(greeting) = dialect.greeting(name, room) {
-        socket.send(greeting).await?;
-    }
-    while dialect.admits() {
-        let frame = socket.next().await.context("the connection ended")??;
-        match dialect.meaning(frame.to_text()?) {
-            Meaning::Joined => break,
-            Meaning::Refused => bail!("refused: {frame}"),
-            Meaning::Asks => {
-                if let Some(answer) = dialect.answer(frame.to_text()?, room) {
-                    socket.send(answer).await?;
-                }
-            }
-            Meaning::Other => {}
+    let joining = async {
+        stream.set_nodelay(true)?;
+        let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
+        let url = format!("ws://{}{}{}", address.authority(), address.path(), dialect.path(room));
+        let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await?;
+        if let Some(greeting) = dialect.greeting(name, room) {
+            socket.send(greeting).await?;
         }
-    }
-    Ok(socket)
+        while dialect.admits() {
+            let frame = socket.next().await.context("the connection ended")??;
+            match dialect.meaning(frame.to_text()?) {
+                Meaning::Joined => break,
+                Meaning::Refused => bail!("refused: {frame}"),
+                Meaning::Asks => {
+                    if let Some(answer) = dialect.answer(frame.to_text()?, room) {
+                        socket.send(answer).await?;
+                    }
+                }
+                Meaning::Other => {}
+            }
+        }
+        anyhow::Ok(socket)
+    };
+    tokio::time::timeout(JOINING, joining).await.context("a member is not let in")?
 }
 
 /// One of those in a room.
@@ -81,17 +84,6 @@ pub(crate) struct Member {
 impl Member {
     /// Connects, and waits until it is in.
     pub(crate) async fn join(
-        settings: &Bench,
-        meter: Arc<Meter>,
-        index: usize,
-        room: &str,
-        place: u64,
-    ) -> anyhow::Result<Self> {
-        let joining = Self::opened(settings, meter, index, room, place);
-        tokio::time::timeout(JOINING, joining).await.context("a member is not let in")?
-    }
-
-    async fn opened(
         settings: &Bench,
         meter: Arc<Meter>,
         index: usize,
