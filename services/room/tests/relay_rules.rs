@@ -148,6 +148,40 @@ async fn p7_a_replica_that_never_saw_a_session_holds_it_for_what_is_left_of_its_
     house.close().await;
 }
 
+/// A replica younger than the grace does not know who else is here at a gateway that is not back yet.
+#[tokio::test]
+async fn p7_who_may_be_here_by_another_session_is_not_told_as_left_before_the_replica_has_settled() {
+    let house = House::with(|settings| settings.grace_broken = Duration::from_secs(5)).await;
+    let mut watcher = watcher(&house).await;
+    let mut gateway = Gateway::attach(&house, 1, 1).await;
+    gateway.follows("general").await;
+    gateway.opens(1, "Ada").await;
+    let opened = |frame: &Down| if let Down::Opened(opened) = frame { Some(opened.clone()) } else { None };
+    let token = gateway.until(opened).await.guest_token;
+    let by_token = v1::OpenSession { session: session(2), name: "Ada".into(), ..v1::OpenSession::default() };
+    let credentials = Some(v1::open_session::Credentials::GuestToken(token));
+    gateway.says(Up::Open(v1::OpenSession { credentials, ..by_token })).await;
+    let again = v1::OpenSession {
+        session: session(3),
+        name: "Bob".into(),
+        again: true,
+        ..v1::OpenSession::default()
+    };
+    gateway.says(Up::Open(again)).await;
+    gateway.opens(4, "Cyd").await;
+    for n in 2..=4 {
+        gateway.joins(n, n.into(), "general").await;
+        gateway.until(joined).await;
+    }
+    for n in 2..=4 {
+        gateway.says(Up::Leave(v1::SessionLeave { session: session(n), room: "general".into() })).await;
+    }
+    assert_eq!(first_left(&mut watcher).await, "Cyd", "who is new here has no other session");
+    let settled = watcher.until(|frame| presence(frame).filter(|told| told.snapshot)).await;
+    assert!(settled.users.is_empty(), "whoever is not here by now has left: {:?}", settled.users);
+    house.close().await;
+}
+
 #[tokio::test]
 async fn p7_who_was_admitted_by_a_roster_is_in_grace_after_a_close_and_a_monitor_is_not_present() {
     let house = House::with(|settings| settings.grace_closed = Duration::from_millis(200)).await;

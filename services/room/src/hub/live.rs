@@ -25,7 +25,7 @@ use super::presence::{Ending, Leases, Limits, Owner, Update};
 use crate::{
     domain::{
         event::{Body, Event},
-        ids::SessionId,
+        ids::{SessionId, UserId},
         message::User,
         room::Room,
     },
@@ -246,6 +246,12 @@ impl<W: Clone> Live<W> {
         }
         self.leases.advance(now);
         Some(self.admission())
+    }
+
+    /// That user may be here by sessions that this replica does not know yet: until it has settled nobody is told that
+    /// they left.
+    pub fn returns(&mut self, user: &UserId) {
+        self.leases.returns(user);
     }
 
     /// Lets a session follow without being present.

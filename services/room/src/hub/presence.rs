@@ -163,7 +163,7 @@ pub struct Leases {
     counts_only: bool,
     pace: Pace,
     settling_until: Option<Instant>,
-    /// Who was here before this replica was: until it has settled they may have sessions that it does not know.
+    /// Who may have been here before this replica was: until it has settled they may have sessions that it does not know.
     returned: HashSet<UserId>,
 }
 
@@ -227,8 +227,7 @@ impl Leases {
         true
     }
 
-    /// A roster names that user, who was here before this replica was: nobody is told that they left before it has
-    /// settled.
+    /// That user may have been here before this replica was: nobody is told that they left before it has settled.
     pub fn returns(&mut self, user: &UserId) {
         if self.settling_until.is_some() {
             self.returned.insert(user.clone());

@@ -227,8 +227,11 @@ impl Session {
         (messages, more): (Vec<Message>, bool),
     ) {
         let Some(user) = self.user.clone() else { return };
-        let (id, owner, monitor) = (self.id, self.owner, joining.monitor);
+        let (id, owner, monitor, has_past) = (self.id, self.owner, joining.monitor, self.has_past);
         let (info, update) = room.with(|live, now| {
+            if has_past {
+                live.returns(&user.id);
+            }
             if !monitor {
                 live.enter(id, user, owner, now);
             }

@@ -112,6 +112,8 @@ pub(super) struct Session {
     pub(super) id: SessionId,
     pub(super) owner: Owner,
     pub(super) user: Option<User>,
+    /// Whether a token said who: they may be in rooms by sessions of which this replica knows nothing.
+    pub(super) has_past: bool,
     pub(super) signal: Arc<Signal>,
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
     turns: Arc<Semaphore>,
@@ -147,6 +149,7 @@ impl Session {
             id,
             owner: Owner::chat(id),
             user: None,
+            has_past: false,
             signal: Arc::default(),
             work: FuturesUnordered::new(),
             turns: Arc::new(Semaphore::new(1)),
@@ -318,6 +321,7 @@ impl Session {
             }
         };
         let known = hello.guest_token.as_deref().and_then(|token| self.auth.verify(token));
+        self.has_past = known.is_some();
         let guest = known.unwrap_or_else(|| self.auth.guest_of_session(&self.id));
         let guest_token = Some(self.auth.sign(&guest));
         let user = User { id: guest, name, guest: true };

@@ -348,10 +348,13 @@ impl Desk {
         let user = self.sessions.user(&self.auth, session, &join.name)?;
         let is_in = self.sessions.get_mut(session).is_some_and(|open| open.rooms.contains(&key));
         let room = self.ready(key).ok_or(Error::Busy)?;
-        let owner = self.owner;
+        let (owner, has_past) = (self.owner, self.sessions.has_past(session));
         let admission = room.with_at(now, |live| {
             if live.room().archived && !is_in {
                 return Err(Error::RoomArchived);
+            }
+            if has_past {
+                live.returns(&user.id);
             }
             if join.monitor {
                 return Ok(live.monitor(session, owner, now));

@@ -34,6 +34,9 @@ pub(super) enum Identity {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) identity: Identity,
+    /// Whether its user may be in rooms of which this replica knows nothing: it is open again, or a guest's token says
+    /// who it is.
+    has_past: bool,
     /// The rooms it was admitted to.
     pub(super) rooms: BTreeSet<Key>,
 }
@@ -46,11 +49,11 @@ impl Sessions {
     /// Opens a session, or opens it again; answers who it is, and a guest's token.
     pub(super) fn open(&mut self, auth: &Auth, open: &v1::OpenSession) -> Result<v1::SessionOpened, Error> {
         let id = SessionId::from_bytes(&open.session).ok_or(Error::Missing("session"))?;
-        let (identity, opened) = identify(auth, id, open)?;
+        let (identity, has_past, opened) = identify(auth, id, open)?;
         if let Some(session) = self.0.get_mut(&id) {
-            session.identity = identity;
+            (session.identity, session.has_past) = (identity, has_past);
         } else if self.0.len() < SESSIONS {
-            self.0.insert(id, Session { identity, rooms: BTreeSet::new() });
+            self.0.insert(id, Session { identity, has_past, rooms: BTreeSet::new() });
         } else {
             return Err(Error::Busy);
         }
@@ -59,6 +62,11 @@ impl Sessions {
 
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.0.get_mut(&id)
+    }
+
+    /// Whether a session's user may be in rooms of which this replica knows nothing.
+    pub(super) fn has_past(&self, id: SessionId) -> bool {
+        self.0.get(&id).is_some_and(|session| session.has_past)
     }
 
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Session> {
@@ -96,7 +104,7 @@ fn identify(
     auth: &Auth,
     id: SessionId,
     open: &v1::OpenSession,
-) -> Result<(Identity, v1::SessionOpened), Error> {
+) -> Result<(Identity, bool, v1::SessionOpened), Error> {
     let session = super::frames::session(id);
     if let Some(Credentials::Token(_)) = &open.credentials {
         return Err(Error::Unauthenticated("users' tokens are not taken here"));
@@ -105,15 +113,17 @@ fn identify(
     if let Some(Credentials::Plain(_)) = &open.credentials {
         let nobody = v1::User { guest: true, ..v1::User::default() };
         let outcome = Some(v1::session_opened::Outcome::User(nobody));
-        return Ok((Identity::Plain, v1::SessionOpened { session, outcome, guest_token: String::new() }));
+        let opened = v1::SessionOpened { session, outcome, guest_token: String::new() };
+        return Ok((Identity::Plain, open.again, opened));
     }
     let known = match &open.credentials {
         Some(Credentials::GuestToken(token)) => auth.verify(token),
         _ => None,
     };
+    let has_past = open.again || known.is_some();
     let guest = known.unwrap_or_else(|| auth.guest_of_session(&id));
     let guest_token = auth.sign(&guest);
     let user = User { id: guest, name: DisplayName::parse(&open.name)?, guest: true };
     let outcome = Some(v1::session_opened::Outcome::User(super::super::convert::user(&user)));
-    Ok((Identity::User(user), v1::SessionOpened { session, outcome, guest_token }))
+    Ok((Identity::User(user), has_past, v1::SessionOpened { session, outcome, guest_token }))
 }
