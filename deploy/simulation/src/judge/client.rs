@@ -175,6 +175,7 @@ impl World {
         is_monitor: bool,
     ) {
         let (us, user, home) = (self.now_us(), self.user_of(client), self.gateway_of(client));
+        let is_cut_off = self.is_cut_off(client);
         let name = self.truths().named(room, cursor);
         let view = self.view(client, room);
         let was_in = std::mem::replace(&mut view.is_in, true);
@@ -189,7 +190,7 @@ impl World {
         (view.users, view.count, view.is_monitor) = (users.iter().cloned().collect(), count, is_monitor);
         if is_monitor {
             (view.present_since_us, view.away_since) = (None, None);
-        } else if view.asked.is_empty() && view.leaving == 0 {
+        } else if view.asked.is_empty() && view.leaving == 0 && !is_cut_off {
             view.is_back(us); // and nothing is under way that says otherwise
         }
         let lacks_itself = !is_monitor && user.as_ref().is_some_and(|user| !view.users.contains(user));
@@ -199,7 +200,8 @@ impl World {
             (true, _) if was_in => {
                 self.finds("P3", format!("client {client} joins again at {cursor}, and holds {held:?}"));
             }
-            (true, _) => view.resyncs_to = Some(cursor),
+            // What it was given since it asked is of the time before it left.
+            (true, _) => (view.cursor, view.resyncs_to) = (asked, Some(cursor)),
             (false, Some(name)) => (view.cursor, view.name) = (Some(cursor), name),
             (false, None) => self.finds("P1", format!("client {client} joins at {cursor}, which never was")),
         }

@@ -18,20 +18,25 @@ struct Sent {
     done: BTreeSet<u64>,
     /// Those below are of no more interest.
     from: u64,
-    /// When each came to a gateway last, and when it was refused there for now.
-    asked_us: BTreeMap<u64, u64>,
-    refused_us: BTreeMap<u64, u64>,
+    /// Refused for now at a gateway, and not asked for again since.
+    refused: BTreeSet<u64>,
+    /// Which were refused so when a message came to a gateway, at any of the times it did: any may be the one that is
+    /// applied.
+    excused: BTreeMap<u64, BTreeSet<u64>>,
 }
 
 impl Sent {
     /// The first message that ought to be in the log before this one, and is not. One that was refused before this
     /// one was even asked for need not be (P5 c, d).
     fn missing(&self, nth: u64) -> Option<u64> {
-        let asked_us = self.asked_us.get(&nth).copied().unwrap_or(0);
-        let is_excused = |before: &u64| self.refused_us.get(before).is_some_and(|us| *us <= asked_us);
-        (self.from.max(1)..nth)
-            .filter(|before| !self.done.contains(before))
-            .find(|before| !is_excused(before))
+        let excused = self.excused.get(&nth);
+        let is_excused = |before: &u64| excused.is_some_and(|excused| excused.contains(before));
+        (self.from.max(1)..nth).find(|before| !self.done.contains(before) && !is_excused(before))
+    }
+
+    fn asked(&mut self, nth: u64) {
+        self.refused.remove(&nth);
+        self.excused.entry(nth).or_default().extend(self.refused.range(..nth));
     }
 }
 
@@ -55,16 +60,16 @@ fn parse(text: &str) -> Option<(&str, u64)> {
 
 impl Judge {
     /// A client's message has come to its gateway.
-    pub fn asked(&mut self, room: usize, text: &str, us: u64) {
+    pub fn asked(&mut self, room: usize, text: &str) {
         if let Some((who, nth)) = parse(text) {
-            self.log[room].sent.entry(who.to_owned()).or_default().asked_us.insert(nth, us);
+            self.log[room].sent.entry(who.to_owned()).or_default().asked(nth);
         }
     }
 
     /// It is refused there for now.
-    pub fn refused(&mut self, room: usize, key: &str, us: u64) {
+    pub fn refused(&mut self, room: usize, key: &str) {
         if let Some((who, nth)) = parse(key) {
-            self.log[room].sent.entry(who.to_owned()).or_default().refused_us.insert(nth, us);
+            self.log[room].sent.entry(who.to_owned()).or_default().refused.insert(nth);
         }
     }
 

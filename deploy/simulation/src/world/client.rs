@@ -183,7 +183,7 @@ impl World {
         self.plan(us, Plan::Wake(client, nap));
     }
 
-    fn is_away(&mut self, client: usize, grace_us: u64) {
+    pub(super) fn is_away(&mut self, client: usize, grace_us: u64) {
         let us = self.us;
         for view in self.clients[client].views.values_mut() {
             view.is_away(us, grace_us);

@@ -242,6 +242,10 @@ impl World {
         for id in self.conns_of(gateway) {
             if let Some(conn) = self.conns.get_mut(&id) {
                 conn.is_over_at_gateway = true;
+                let client = conn.client;
+                if self.clients[client].conn == Some(id) {
+                    self.is_away(client, 10_000_000); // whenever it learns of it
+                }
                 let after_us = self.delay(20_000);
                 self.plan(after_us, Plan::ClientLoses(id));
             }

@@ -150,6 +150,12 @@ impl World {
         Some(self.conns.get(&self.clients[client].conn?)?.gateway)
     }
 
+    /// Whether what a client is told is the last of a connection whose gateway's end is over.
+    pub(crate) fn is_cut_off(&self, client: usize) -> bool {
+        let conn = self.clients[client].conn.and_then(|conn| self.conns.get(&conn));
+        conn.is_none_or(|conn| conn.is_over_at_gateway)
+    }
+
     /// Where a gateway stands in a room that somebody reads there.
     pub(crate) fn feed_position(&self, gateway: usize, room: usize) -> Option<Cursor> {
         let fed = self.gateways[gateway].rooms.get(&room)?;
