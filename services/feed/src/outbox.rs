@@ -153,9 +153,10 @@ impl<F: Weigh, K: Clone> Outbox<F, K> {
     }
 
     /// Whether it is full of answers, or all outboxes are and this one is not empty: read nothing more of the peer until
-    /// it drains. In bytes it is so at half the bound: the other half is for the answer that is under way, a page. A peer that takes what it is given is read on, whatever others do.
+    /// it drains. In bytes it is so at an eighth of the bound: the rest is for the answer that is under way, a page, and
+    /// for what of it lies in the buffers on its way. A peer that takes what it is given is read on, whatever others do.
     pub fn is_full(&self) -> bool {
-        let is_full = self.answers.frames >= self.frames_limit || self.answers.bytes * 2 >= self.bytes_limit;
+        let is_full = self.answers.frames >= self.frames_limit || self.answers.bytes * 8 >= self.bytes_limit;
         is_full || (!self.is_empty() && !self.has_room_for(Class::Answer))
     }
 

@@ -21,7 +21,7 @@ use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
 
-use self::session::Session;
+use self::{frames::Response, session::Session};
 use super::{
     status,
     stream::{self, Outgoing, sleep_until},
@@ -32,6 +32,9 @@ use crate::{
     hub::presence::Ending,
     rooms::Rooms,
 };
+
+/// Responses on their way beside a session's outbox: each may be a page.
+const RESPONSES: usize = 1;
 
 /// What a session is answered.
 pub type Responses = stream::Responses<v1::ChatResponse>;
@@ -74,7 +77,7 @@ impl Chats {
             return Err(Error::Busy);
         }
         self.rooms.check_stream(from)?;
-        let (out, responses) = stream::outgoing();
+        let (out, responses) = stream::outgoing(RESPONSES);
         let session = Session::new(self.rooms.clone(), Arc::clone(&self.auth), from);
         let now = Instant::now();
         let chat = Chat {
@@ -159,8 +162,8 @@ impl Chat {
                 room = self.out.room(), if has_something => {
                     let Some(room) = room else { return End::Gone };
                     self.out.moved();
-                    if let Some(response) = self.session.response() {
-                        room.send(response);
+                    if let Some(Response(response, turn)) = self.session.response() {
+                        room.send((response, turn));
                     }
                 }
                 () = self.out.closed() => return End::Gone,

@@ -42,6 +42,8 @@ use crate::{
 
 /// After how long without a word a stream is taken as broken.
 const SILENCE: Duration = Duration::from_secs(5);
+/// Responses on their way beside a stream's outbox.
+const RESPONSES: usize = 4;
 
 /// What a relay is answered.
 pub type Responses = stream::Responses<v1::RelayResponse>;
@@ -77,7 +79,7 @@ impl Relays {
         if drain.is_cancelled() {
             return Err(Error::Busy);
         }
-        let (out, responses) = stream::outgoing();
+        let (out, responses) = stream::outgoing(RESPONSES);
         let (rooms, auth) = (self.rooms.clone(), Arc::clone(&self.auth));
         self.tasks.spawn(serve(rooms, auth, requests, out, drain));
         Ok(responses)
@@ -187,7 +189,7 @@ impl Relay {
                     let Some(room) = room else { return End::Gone };
                     self.out.moved();
                     if let Some(response) = self.attached.desk.response(Instant::now()) {
-                        room.send(response);
+                        room.send((response, None));
                     }
                 }
                 () = self.out.closed() => return End::Gone,

@@ -12,30 +12,33 @@ use std::{
 };
 
 use futures_util::Stream;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::Status;
 
-/// Responses between a stream's task and its socket.
-const CHANNEL: usize = 4;
+/// The right to have one page, from its reading until the socket has it.
+pub(super) type Turn = OwnedSemaphorePermit;
+
+/// A response; the turn of a page ends when it is taken.
+pub(super) type Response<T> = (T, Option<Turn>);
 
 /// What a stream answers, until its task ends it.
 #[derive(Debug)]
 pub struct Responses<T> {
-    responses: mpsc::Receiver<T>,
+    responses: mpsc::Receiver<Response<T>>,
     ending: Arc<Mutex<Option<Status>>>,
 }
 
 /// The task's end.
 #[derive(Debug)]
 pub(super) struct Outgoing<T> {
-    responses_tx: mpsc::Sender<T>,
+    responses_tx: mpsc::Sender<Response<T>>,
     ending: Arc<Mutex<Option<Status>>>,
     waiting_since: Option<Instant>,
 }
 
-/// Makes both ends.
-pub(super) fn outgoing<T>() -> (Outgoing<T>, Responses<T>) {
-    let (responses_tx, responses) = mpsc::channel(CHANNEL);
+/// Makes both ends, with so many responses between a stream's task and its socket.
+pub(super) fn outgoing<T>(responses: usize) -> (Outgoing<T>, Responses<T>) {
+    let (responses_tx, responses) = mpsc::channel(responses);
     let ending = Arc::new(Mutex::new(None));
     let out = Outgoing { responses_tx, ending: Arc::clone(&ending), waiting_since: None };
     (out, Responses { responses, ending })
@@ -43,7 +46,7 @@ pub(super) fn outgoing<T>() -> (Outgoing<T>, Responses<T>) {
 
 impl<T> Outgoing<T> {
     /// Waits for room for one response. Cancel-safe; `None` once nobody takes them any more.
-    pub(super) async fn room(&self) -> Option<mpsc::OwnedPermit<T>> {
+    pub(super) async fn room(&self) -> Option<mpsc::OwnedPermit<Response<T>>> {
         self.responses_tx.clone().reserve_owned().await.ok()
     }
 
@@ -82,7 +85,7 @@ impl<T> Stream for Responses<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.responses.poll_recv(cx).map(|response| match response {
-            Some(response) => Some(Ok(response)),
+            Some((response, _turn)) => Some(Ok(response)),
             None => self.ending.lock().unwrap_or_else(PoisonError::into_inner).take().map(Err),
         })
     }

@@ -8,7 +8,7 @@ use parlour_feed::{Cursor, ResyncReason, Weigh};
 use parlour_proto::v1::{self, chat_response::Frame as Down};
 use prost::Message as _;
 
-use super::super::{convert, status};
+use super::super::{convert, status, stream::Turn};
 use crate::{
     domain::room::RoomName,
     error::Error,
@@ -19,9 +19,9 @@ use crate::{
     rooms::{Place, Sent},
 };
 
-/// A response on its way.
+/// A response on its way, with the turn of a page.
 #[derive(Debug)]
-pub(super) struct Response(pub(super) v1::ChatResponse);
+pub(super) struct Response(pub(super) v1::ChatResponse, pub(super) Option<Turn>);
 
 impl Weigh for Response {
     fn bytes(&self) -> usize {
@@ -30,7 +30,7 @@ impl Weigh for Response {
 }
 
 pub(super) fn response(id: &str, frame: Down) -> Response {
-    Response(v1::ChatResponse { id: id.to_owned(), frame: Some(frame) })
+    Response(v1::ChatResponse { id: id.to_owned(), frame: Some(frame) }, None)
 }
 
 pub(super) fn refusal(error: &Error) -> Down {

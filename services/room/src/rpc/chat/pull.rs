@@ -7,11 +7,11 @@
 use std::time::Instant;
 
 use parlour_feed::{Budget, Class, Entry};
-use parlour_proto::v1::{self, chat_response::Frame as Down};
+use parlour_proto::v1::chat_response::Frame as Down;
 
 use super::{
     super::convert,
-    frames,
+    frames::{self, Response},
     session::{Session, Slot, Stand},
 };
 use crate::{
@@ -29,10 +29,10 @@ const LEAST: Budget = Budget { events: 1, bytes: 0 };
 
 impl Session {
     /// The next response, if there is one.
-    pub(super) fn response(&mut self) -> Option<v1::ChatResponse> {
+    pub(super) fn response(&mut self) -> Option<Response> {
         loop {
             if let Some(item) = self.outbox.pop() {
-                return Some(item.frame.0);
+                return Some(item.frame);
             }
             if let Some(key) = self.dirty.pop_front() {
                 self.pull(key);
@@ -42,7 +42,7 @@ impl Session {
             if let Some(Slot { place, stand: Stand::In(_), .. }) = self.slots.get(&key)
                 && typing.session != self.id
             {
-                return Some(frames::response("", frames::typing(&place.name, &typing)).0);
+                return Some(frames::response("", frames::typing(&place.name, &typing)));
             }
         }
     }

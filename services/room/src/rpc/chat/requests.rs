@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use parlour_proto::v1::{self, chat_request::Frame as Up, chat_response::Frame as Down};
+use parlour_proto::v1::{self, chat_request::Frame as Up};
 
 use super::{
     super::convert,
@@ -65,7 +65,7 @@ impl Session {
             Done::Loaded(key, joining, loaded) => self.loaded(key, joining, loaded),
             Done::Past(key, past, read, _turn) => self.past_read(key, past, read),
             Done::Sent(key, id, outcome) => self.sent(key, &id, outcome),
-            Done::History(id, Ok(page), _turn) => self.say(&id, Down::History(page)),
+            Done::History(id, Ok(page), turn) => self.say_page(&id, page, turn),
             Done::History(id, Err(refused), _turn) => self.refuse(&id, &refused),
         }
     }

@@ -15,9 +15,10 @@ use metrics::{Counter, Histogram, counter, histogram};
 use parlour_chassis::{address::Address, rates::Bucket};
 use parlour_feed::{Class, Cursor, Outbox, ReaderId};
 use parlour_proto::v1::{self, chat_request::Frame as Up, chat_response::Frame as Down};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::{
+    super::stream::Turn,
     frames::{self, Response},
     join::{Joining, Past},
     presence::Allowance,
@@ -44,10 +45,6 @@ const REQUESTS: usize = 64;
 const ID_CHARS: usize = 64;
 /// Faulty frames in a row that end a session.
 const FAULTS: u32 = 10;
-
-/// A session reads one page of the log at a time, and the next once that one is in its outbox: pages are large, and a
-/// client that asks for many and takes none is not to fill the memory with them (P8).
-pub(super) type Turn = OwnedSemaphorePermit;
 
 /// Something that was waited for.
 pub(super) enum Done {
@@ -116,6 +113,8 @@ pub(super) struct Session {
     pub(super) has_past: bool,
     pub(super) signal: Arc<Signal>,
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// A session reads one page of the log at a time, and the next once the socket has that one: pages are large, and a
+    /// client that asks for many and takes none is not to fill the memory with them (P8).
     turns: Arc<Semaphore>,
     pub(super) slots: HashMap<Key, Slot>,
     pub(super) keys: HashMap<RoomId, Key>,
@@ -208,7 +207,17 @@ impl Session {
     /// Queues a frame. While the outbox is full nothing is read of the client and nothing under way is finished, so that
     /// there is room; were there none, the session would end rather than lose an answer.
     pub(super) fn say(&mut self, id: &str, frame: Down) {
-        let pushed = self.outbox.push(Class::Answer, (), frames::response(id, frame));
+        self.push(frames::response(id, frame));
+    }
+
+    /// The same of a page: the next is read once the socket has this one.
+    pub(super) fn say_page(&mut self, id: &str, page: v1::History, turn: Turn) {
+        let Response(page, _) = frames::response(id, Down::History(page));
+        self.push(Response(page, Some(turn)));
+    }
+
+    fn push(&mut self, response: Response) {
+        let pushed = self.outbox.push(Class::Answer, (), response);
         self.is_overflowed |= !pushed.is_kept;
     }
 
