@@ -2,7 +2,10 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
 
 use parlour_chassis::settings::Secret;
 use parlour_proto::v1::{
@@ -14,7 +17,7 @@ use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt;
 
 use support::{
-    House,
+    Here, House,
     chatter::Chatter,
     gateway::{Gateway, answer, following, joined, names, presence, session},
     soon,
@@ -25,16 +28,32 @@ fn reason(status: &Status) -> String {
 }
 
 /// A gateway that only watches a room.
-async fn watcher(house: &House) -> Gateway {
-    let mut watcher = Gateway::attach(house, 9, 1).await;
-    watcher.follows("general").await;
-    watcher.until(following).await;
-    watcher
+struct Watcher {
+    gateway: Gateway,
+    here: Here,
+    /// Who has left, and was not asked for yet: several may be told of at once.
+    left: VecDeque<String>,
 }
 
-/// The first who is said to have left.
-async fn first_left(watcher: &mut Gateway) -> String {
-    watcher.until(|frame| presence(frame)?.left.first().map(|user| user.name.clone())).await
+impl Watcher {
+    async fn of(house: &House) -> Self {
+        let mut gateway = Gateway::attach(house, 9, 1).await;
+        gateway.follows("general").await;
+        gateway.until(following).await;
+        Self { gateway, here: Here::default(), left: VecDeque::new() }
+    }
+
+    /// The next who is said to have left.
+    async fn left(&mut self) -> String {
+        loop {
+            if let Some(name) = self.left.pop_front() {
+                return name;
+            }
+            let told = self.gateway.until(presence).await;
+            let changes = self.here.takes(&told).into_iter();
+            self.left.extend(changes.filter_map(|told| told.strip_prefix('-').map(str::to_owned)));
+        }
+    }
 }
 
 /// How many are present.
@@ -93,7 +112,7 @@ async fn attach_comes_first_and_once_and_silence_ends_a_stream() {
     assert_eq!((end.code(), reason(&end).as_str()), (Code::FailedPrecondition, "PROTOCOL_MISUSE"));
 
     let mut silent = Gateway::attach(&house, 2, 1).await;
-    let since = std::time::Instant::now();
+    let since = Instant::now();
     let end = silent.end().await;
     assert_eq!((end.code(), reason(&end).as_str()), (Code::Unavailable, "HEARTBEAT_LOST"));
     assert!(since.elapsed() >= Duration::from_secs(4), "{:?}", since.elapsed());
@@ -103,7 +122,7 @@ async fn attach_comes_first_and_once_and_silence_ends_a_stream() {
 #[tokio::test]
 async fn p7_a_roster_keeps_who_closed_in_their_grace_and_who_joins_if_held() {
     let house = House::with(|settings| settings.grace_closed = Duration::from_secs(60)).await;
-    let mut watcher = watcher(&house).await;
+    let mut watcher = Watcher::of(&house).await;
     let first = inside(&house, &["Ada", "Bob", "Cyd", "Dan"]).await;
     first.closes(2, v1::CloseReason::Closed).await;
     drop(first);
@@ -113,15 +132,15 @@ async fn p7_a_roster_keeps_who_closed_in_their_grace_and_who_joins_if_held() {
     let grace = |n, grace_ms| v1::ClosingEntry { session: session(n), name: String::new(), grace_ms };
     second.opens(5, "Eve").await;
     let follow = v1::Follow {
-        closing: vec![grace(2, 700)],
+        closing: vec![grace(2, 2_000)],
         joining: vec![session(3), session(5)], // Cyd is held; Eve never was
         ..again(&[1])
     };
     second.says(Up::Follow(follow)).await;
     let snapshot = second.until(following).await.presence.and_then(|told| told.presence).expect("a snapshot");
     assert_eq!(names(&snapshot.users), ["Ada", "Bob", "Cyd"], "a join unanswered admits nobody");
-    assert_eq!(first_left(&mut watcher).await, "Dan", "who is not named leaves at once");
-    assert_eq!(first_left(&mut watcher).await, "Bob", "who closed, when what is left of the grace is over");
+    assert_eq!(watcher.left().await, "Dan", "who is not named leaves at once");
+    assert_eq!(watcher.left().await, "Bob", "who closed, when what is left of the grace is over");
     house.close().await;
 }
 
@@ -129,7 +148,7 @@ async fn p7_a_roster_keeps_who_closed_in_their_grace_and_who_joins_if_held() {
 #[tokio::test]
 async fn p7_a_replica_that_never_saw_a_session_holds_it_for_what_is_left_of_its_grace() {
     let house = House::with(|settings| settings.grace_broken = Duration::from_millis(300)).await;
-    let mut watcher = watcher(&house).await;
+    let mut watcher = Watcher::of(&house).await;
     let mut gateway = Gateway::attach(&house, 1, 2).await;
     gateway.opens(1, "Ada").await;
     gateway.opens(2, "Bob").await;
@@ -143,7 +162,7 @@ async fn p7_a_replica_that_never_saw_a_session_holds_it_for_what_is_left_of_its_
     let snapshot =
         gateway.until(following).await.presence.and_then(|told| told.presence).expect("a snapshot");
     assert_eq!(names(&snapshot.users), ["Ada", "Bob", "Cyd"]);
-    assert_eq!(first_left(&mut watcher).await, "Cyd", "when what is left of the grace is over");
+    assert_eq!(watcher.left().await, "Cyd", "when what is left of the grace is over");
     assert_eq!(present(&mut house.client().await).await, 2);
     house.close().await;
 }
@@ -185,7 +204,7 @@ async fn p7_who_may_be_here_by_another_session_is_not_told_as_left_before_the_re
 #[tokio::test]
 async fn p7_who_was_admitted_by_a_roster_is_in_grace_after_a_close_and_a_monitor_is_not_present() {
     let house = House::with(|settings| settings.grace_closed = Duration::from_millis(200)).await;
-    let mut watcher = watcher(&house).await;
+    let mut watcher = Watcher::of(&house).await;
     drop(inside(&house, &["Ada", "Mo"]).await);
     let mut second = Gateway::attach(&house, 1, 2).await;
     second.opens(1, "Ada").await;
@@ -195,7 +214,7 @@ async fn p7_who_was_admitted_by_a_roster_is_in_grace_after_a_close_and_a_monitor
     second.says(Up::Follow(follow)).await;
     let snapshot = second.until(following).await.presence.and_then(|told| told.presence).expect("a snapshot");
     assert_eq!(names(&snapshot.users), ["Ada"]);
-    assert_eq!(first_left(&mut watcher).await, "Mo", "who follows without being present");
+    assert_eq!(watcher.left().await, "Mo", "who follows without being present");
     second.closes(1, v1::CloseReason::Closed).await;
     // Until the replica has settled nobody whom a roster named is told as having left.
     let mut client = house.client().await;
@@ -205,37 +224,40 @@ async fn p7_who_was_admitted_by_a_roster_is_in_grace_after_a_close_and_a_monitor
 
 #[tokio::test]
 async fn p7_a_close_that_was_asked_for_or_broke_has_a_longer_grace() {
-    let house = House::with(|settings| {
-        settings.grace_closed = Duration::from_millis(100);
-        settings.grace_broken = Duration::from_millis(900);
-    })
-    .await;
-    let mut watcher = watcher(&house).await;
+    let (closed, broken) = (Duration::from_millis(100), Duration::from_secs(3));
+    let house =
+        House::with(|settings| (settings.grace_closed, settings.grace_broken) = (closed, broken)).await;
+    let mut watcher = Watcher::of(&house).await;
     let gateway = inside(&house, &["Broken", "Asked", "Closed"]).await;
     let asked = v1::CloseSession {
         session: session(2),
         reason: v1::CloseReason::GoingAway.into(),
         retry_after_ms: 900,
     };
+    let since = Instant::now();
     gateway.says(Up::Close(asked)).await;
     gateway.closes(1, v1::CloseReason::Broken).await;
     gateway.closes(3, v1::CloseReason::Closed).await;
-    for expected in ["Closed", "Broken", "Asked"] {
-        assert_eq!(first_left(&mut watcher).await, expected);
+    let mut after = HashMap::new();
+    while after.len() < 3 {
+        after.insert(watcher.left().await, since.elapsed());
     }
+    assert!(after["Closed"] >= closed && after["Closed"] < broken, "{after:?}");
+    assert!(after["Broken"] >= broken, "{after:?}");
+    assert!(after["Asked"] >= broken + Duration::from_millis(900), "{after:?}");
     house.close().await;
 }
 
 #[tokio::test]
 async fn a_room_that_is_unfollowed_is_told_no_more_and_left() {
     let house = House::open().await;
-    let mut watcher = watcher(&house).await;
+    let mut watcher = Watcher::of(&house).await;
     let mut gateway = inside(&house, &["Ada"]).await;
     gateway.says(Up::Unfollow(v1::Unfollow { room: "general".into() })).await;
-    assert_eq!(first_left(&mut watcher).await, "Ada");
+    assert_eq!(watcher.left().await, "Ada");
     gateway.settled(1).await;
     house.says(&mut house.client().await, "general", "unheard", "k").await;
-    watcher.until(|frame| matches!(frame, Down::Events(_)).then_some(())).await;
+    watcher.gateway.until(|frame| matches!(frame, Down::Events(_)).then_some(())).await;
     assert!(gateway.settled(2).await.is_empty(), "nothing of it");
     gateway.joins(1, 7, "general").await;
     let told = gateway.until(following).await;

@@ -23,6 +23,28 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, what).await.expect("it did not happen in time")
 }
 
+/// Who is here by what was told of presence. A difference may come, or a whole: when a replica has settled, a whole tells
+/// of whoever left at that moment by not naming them.
+#[derive(Default)]
+pub struct Here(Vec<String>);
+
+impl Here {
+    /// What that changes: `+` and the name of who came, then `-` and that of who left.
+    pub fn takes(&mut self, told: &v1::Presence) -> Vec<String> {
+        let names = |users: &[v1::User]| users.iter().map(|user| user.name.clone()).collect::<Vec<_>>();
+        let (mut came, mut left) = (names(&told.joined), names(&told.left));
+        if told.snapshot {
+            came = names(&told.users);
+            left = self.0.iter().filter(|name| !came.contains(name)).cloned().collect();
+            came.retain(|name| !self.0.contains(name));
+        }
+        self.0.retain(|name| !left.contains(name));
+        self.0.extend(came.iter().cloned());
+        let came = came.iter().map(|name| format!("+{name}"));
+        came.chain(left.iter().map(|name| format!("-{name}"))).collect()
+    }
+}
+
 /// A running room service.
 pub struct House {
     url: String,
