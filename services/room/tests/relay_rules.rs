@@ -171,7 +171,7 @@ async fn p7_a_replica_that_never_saw_a_session_holds_it_for_what_is_left_of_its_
 #[tokio::test]
 async fn p7_who_may_be_here_by_another_session_is_not_told_as_left_before_the_replica_has_settled() {
     let house = House::with(|settings| settings.grace_broken = Duration::from_secs(5)).await;
-    let mut watcher = watcher(&house).await;
+    let mut watcher = Watcher::of(&house).await;
     let mut gateway = Gateway::attach(&house, 1, 1).await;
     gateway.follows("general").await;
     gateway.opens(1, "Ada").await;
@@ -195,9 +195,9 @@ async fn p7_who_may_be_here_by_another_session_is_not_told_as_left_before_the_re
     for n in 2..=4 {
         gateway.says(Up::Leave(v1::SessionLeave { session: session(n), room: "general".into() })).await;
     }
-    assert_eq!(first_left(&mut watcher).await, "Cyd", "who is new here has no other session");
-    let settled = watcher.until(|frame| presence(frame).filter(|told| told.snapshot)).await;
-    assert!(settled.users.is_empty(), "whoever is not here by now has left: {:?}", settled.users);
+    assert_eq!(watcher.left().await, "Cyd", "who is new here has no other session");
+    let left = [watcher.left().await, watcher.left().await];
+    assert!(left.contains(&"Ada".into()) && left.contains(&"Bob".into()), "once it has settled: {left:?}");
     house.close().await;
 }
 
