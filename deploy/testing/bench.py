@@ -22,8 +22,14 @@ from testing.postgres import Postgres
 from testing.system import House, binary
 
 CEILING = "epoll, a write a frame"
+CPU = ("cpu_us_per_delivery", "cpu_us_per_session")  # whichever a measurement has
 DURABLE = ["max_connections=300"]  # a server's own settings, fsync among them
 UNLIMITED = {"SEND_RATE": 0, "LOG": "warn"}
+
+
+def options(given):
+    """As a command takes them."""
+    return [part for name, value in given.items() for part in (f"--{name}", str(value))]
 
 
 @dataclass(frozen=True)
@@ -37,11 +43,34 @@ class Load:
     is_long: bool = False  # only with --full
     settle: float = 1
 
-    def arguments(self, seconds):
-        """For `parlour-loadtest bench`."""
-        given = {"rooms": self.rooms, "members": self.members, "load": self.load, "settle": self.settle,
+    def is_for(self, server):
+        """Any server can be loaded so."""
+        return True
+
+    def command(self, server, seconds):
+        """Of `parlour-loadtest`."""
+        given = {"dialect": server.dialect, "rooms": self.rooms, "members": self.members, "load": self.load, "settle": self.settle,
                  "warmup": 0 if self.load == "idle" else 1, "seconds": 30 if self.load == "idle" else seconds}  # fmt: skip
-        return [part for name, value in given.items() for part in (f"--{name}", str(value))]
+        return ["bench", *options(given)]
+
+
+@dataclass(frozen=True)
+class Storm:
+    """Members lose their connections at once, and return with their cursors."""
+
+    name: str
+    rooms: int
+    sessions: int
+    missed: int
+    is_long: bool = True
+
+    def is_for(self, server):
+        """Cursors are Parlour's."""
+        return server.dialect == "parlour"
+
+    def command(self, server, seconds):
+        """Of `parlour-loadtest`; it ends by itself."""
+        return ["storm", *options({"rooms": self.rooms, "sessions": self.sessions, "missed": self.missed})]
 
 
 LOADS = [
@@ -52,6 +81,7 @@ LOADS = [
     Load("a room of 2, 20 a second", 1, 2, "rate:20", is_long=True),
     Load("10,000 in a room, 10 a second", 1, 10000, "rate:10", is_long=True, settle=5),
     Load("idle, 1,000 rooms of 10", 1000, 10, "idle", is_long=True, settle=5),
+    Storm("10,000 return to 100 rooms, 20 missed", 100, 100, 20),
 ]
 
 
@@ -134,8 +164,7 @@ SERVERS = [
 def measure(server, load, seconds):
     """One server under one load; its figures."""
     with server.start() as (url, pids):
-        command = [binary("parlour-loadtest"), "bench", "--url", url, "--dialect", server.dialect]
-        command += load.arguments(seconds)
+        command = [binary("parlour-loadtest"), *load.command(server, seconds), "--url", url]
         for pid in pids:
             command += ["--pid", str(pid)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=300, check=False)
@@ -143,7 +172,7 @@ def measure(server, load, seconds):
         return {"failure": "nothing was measured"}
     figures = json.loads(done.stdout)
     if done.returncode:
-        counts = {name: figures[name] for name in ("lost", "repeated_or_reordered", "refused")}
+        counts = {name: figures.get(name) for name in ("lost", "repeated_or_reordered", "refused", "left_told")}
         return {"failure": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)}
     return figures
 
@@ -152,6 +181,28 @@ def median(runs, figure):
     """Of the runs that gave one."""
     values = [figure(run) for run in runs if "failure" not in run]
     return statistics.median(values) if values else None
+
+
+WEATHER = {
+    "all live": lambda run: f"{run['all_live_ms'] / 1000:.2f} s",
+    "each live, p50 / p99": lambda run: f"{run['live_ms']['p50'] / 1000:.2f} / {run['live_ms']['p99'] / 1000:.2f} s",
+    "messages meanwhile, p50 / p99": lambda run: f"{run['latency_ms']['p50']:.1f} / {run['latency_ms']['p99']:.1f} ms",
+    "CPU a return": lambda run: f"{run['cpu_us_per_session']:.0f} µs",
+}
+
+
+def storm_rows(results, storm, servers):
+    """A storm's lines: of each server the run that took the median time."""
+    yield f"| {storm.name} | {' | '.join(WEATHER)} |"
+    yield f"|---|{'--:|' * len(WEATHER)}"
+    for server in servers:
+        runs = sorted((run for run in results[server.name] if "failure" not in run), key=lambda run: run["all_live_ms"])
+        if runs:
+            cells = [figure(runs[len(runs) // 2]) for figure in WEATHER.values()]
+        else:
+            cells = [results[server.name][-1]["failure"], *[""] * (len(WEATHER) - 1)]
+        yield f"| {server.name} | {' | '.join(cells)} |"
+    yield ""
 
 
 FIGURES = {
@@ -200,16 +251,19 @@ def main():
         return [one for one in all_of_them if given.full or not one.is_long]
 
     servers, loads = chosen(SERVERS, given.servers), chosen(LOADS, given.loads)
-    results = {load.name: {server.name: [] for server in servers} for load in loads}
+    measured = {load: [server for server in servers if load.is_for(server)] for load in loads}
+    results = {load.name: {server.name: [] for server in of} for load, of in measured.items()}
     for number in range(given.rounds):
-        for load in loads:
-            for server in servers:
+        for load, of in measured.items():
+            for server in of:
                 figures = measure(server, load, given.seconds)
                 results[load.name][server.name].append(figures)
-                said = figures.get("failure") or f"{figures['cpu_us_per_delivery']:.2f} µs a delivery"
-                print(f"{number + 1}/{given.rounds}  {load.name}: {server.name}: {said}", file=sys.stderr, flush=True)
-    for load in loads:
-        print("\n".join(rows(results, load, servers)))
+                cpu = next((f"{value:.2f} µs" for name, value in figures.items() if name in CPU), "")
+                print(f"{number + 1}/{given.rounds}  {load.name}: {server.name}: {figures.get('failure', cpu)}",
+                      file=sys.stderr, flush=True)  # fmt: skip
+    for load, of in measured.items():
+        lines = storm_rows(results[load.name], load, of) if isinstance(load, Storm) else rows(results, load, of)
+        print("\n".join(lines))
     if given.json:
         given.json.write_text(json.dumps(results, indent=1))
     failed = any("failure" in run for runs in results.values() for run in sum(runs.values(), []))

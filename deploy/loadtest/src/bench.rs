@@ -15,7 +15,10 @@ use parlour_chassis::tasks::Tasks;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Bench, installation::Installation};
+use crate::{
+    config::{Address, Bench},
+    installation::Installation,
+};
 
 mod dialect;
 mod member;
@@ -25,12 +28,12 @@ mod process;
 mod stalled;
 
 pub(crate) use dialect::Dialect;
-pub(crate) use meter::SHORTEST;
+pub(crate) use member::opened;
+pub(crate) use meter::{Mark, Meter, Quantiles, SHORTEST};
 pub(crate) use pace::Load;
+pub(crate) use process::Usage;
 
 use member::Member;
-use meter::{Meter, Quantiles};
-use process::Usage;
 
 /// How many connect at once.
 const CONNECTING: usize = 64;
@@ -76,7 +79,10 @@ impl Result {
 pub(crate) async fn run(settings: &Bench, stop: CancellationToken) -> anyhow::Result<Result> {
     let before = Usage::of(&settings.pids)?;
     let meter = Arc::new(Meter::new());
-    let rooms = rooms(settings).await?;
+    let rooms = match settings.dialect.makes_rooms() {
+        true => make_rooms(&settings.url, settings.rooms).await?,
+        false => names(settings.rooms),
+    };
     let crowd = Tasks::new();
     let mut speakers = Vec::new();
     let joining = rooms.iter().enumerate().flat_map(|(room, name)| {
@@ -152,18 +158,21 @@ async fn measured(
     })
 }
 
-/// The rooms' names: made where the installation has to know them.
-async fn rooms(settings: &Bench) -> anyhow::Result<Vec<String>> {
+/// The names of so many rooms of this run.
+fn names(rooms: u64) -> Vec<String> {
     let run = format!("bench-{:08x}", rand::random::<u32>());
-    let names: Vec<_> = (0..settings.rooms).map(|room| format!("{run}-{room}")).collect();
-    if settings.dialect.makes_rooms() {
-        let installation = Installation::new(vec![settings.url.clone()]);
-        let installation = &installation;
-        let mut making = stream::iter(&names).map(|name| installation.make_room(name)).buffer_unordered(8);
-        while let Some(made) = making.next().await {
-            made.context("no room could be made")?;
-        }
+    (0..rooms).map(|room| format!("{run}-{room}")).collect()
+}
+
+/// The same, made at a gateway.
+pub(crate) async fn make_rooms(url: &Address, rooms: u64) -> anyhow::Result<Vec<String>> {
+    let (names, installation) = (names(rooms), Installation::new(vec![url.clone()]));
+    let installation = &installation;
+    let mut making = stream::iter(&names).map(|name| installation.make_room(name)).buffer_unordered(8);
+    while let Some(made) = making.next().await {
+        made.context("no room could be made")?;
     }
+    drop(making);
     Ok(names)
 }
 

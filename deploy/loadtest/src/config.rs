@@ -42,6 +42,12 @@ pub(crate) enum Command {
     /// Members join rooms made for this; some of them speak. Exits with 0 where each message came to everybody once and in
     /// order, with 1 where not, and with 2 where nothing could be measured.
     Bench(Bench),
+    /// Measures how fast everybody is back who lost their connection at the same moment.
+    ///
+    /// Sessions of rooms made for this lose their connections, their rooms go on, and all return with their cursors.
+    /// Exits with 0 where each was given what it missed, once and in order, and nobody was told that they had left; with 1
+    /// where not, and with 2 where nothing could be measured.
+    Storm(Storm),
     /// Serves what `bench` compares an installation with; prints where. `deploy/bench` does all of it.
     Peer {
         /// What kind of server.
@@ -95,6 +101,35 @@ pub(crate) struct Bench {
     /// How long it is measured, in seconds.
     #[arg(long, value_name = "N", value_parser = seconds, default_value = "10")]
     pub(crate) seconds: Duration,
+    /// A process whose time and memory are measured, with all below it; may be given again.
+    #[arg(long = "pid", value_name = "PID")]
+    pub(crate) pids: Vec<u32>,
+}
+
+/// What storm there is.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Storm {
+    /// A gateway.
+    #[arg(long, value_name = "ws://HOST:PORT")]
+    pub(crate) url: Address,
+    /// How many rooms there are.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=MANY))]
+    pub(crate) rooms: u64,
+    /// How many sessions of each return.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=MANY))]
+    pub(crate) sessions: u64,
+    /// How many messages each has missed. (More than PARLOUR_REPLAY_EVENTS are not replayed.)
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    pub(crate) missed: u64,
+    /// How many messages a second are said meanwhile, in all rooms together, by one in each who stays.
+    #[arg(long, value_name = "N", default_value_t = 50.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// How many connect at once.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=MANY))]
+    pub(crate) connecting: u64,
+    /// How long everybody is there before, in seconds.
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "3")]
+    pub(crate) settle: Duration,
     /// A process whose time and memory are measured, with all below it; may be given again.
     #[arg(long = "pid", value_name = "PID")]
     pub(crate) pids: Vec<u32>,
@@ -222,6 +257,7 @@ mod tests {
             "parlour-loadtest verify --url wss://a",
             "parlour-loadtest verify --url ws://a --rate 0",
             "parlour-loadtest bench --url ws://a --load window:0",
+            "parlour-loadtest storm --url ws://a --sessions 0",
             "parlour-loadtest peer fastest",
         ] {
             assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");

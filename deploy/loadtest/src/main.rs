@@ -10,7 +10,7 @@ use clap::Parser as _;
 use parlour_chassis::{signals, tasks::Tasks, telemetry};
 
 use crate::{
-    config::{Bench, Cli, Command, Verify},
+    config::{Bench, Cli, Command, Storm, Verify},
     progress::Progress,
     report::Report,
 };
@@ -25,6 +25,7 @@ mod plan;
 mod progress;
 mod record;
 mod report;
+mod storm;
 mod truth;
 mod verify;
 mod wire;
@@ -41,6 +42,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Verify(settings) => judged(&settings).await,
         Command::Bench(settings) => measured(&settings).await,
+        Command::Storm(settings) => weathered(&settings).await,
         Command::Peer { kind, listen } => peer::serve(kind, listen).await.map(|()| true),
     };
     match outcome {
@@ -77,4 +79,13 @@ async fn measured(settings: &Bench) -> anyhow::Result<bool> {
     let result = bench::run(settings, stop).await.context("nothing could be measured")?;
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&result)?)?;
     Ok(result.is_sound())
+}
+
+/// Makes a storm, and prints the figures as JSON; whether they are some.
+async fn weathered(settings: &Storm) -> anyhow::Result<bool> {
+    let process = Tasks::new();
+    let stop = signals::token(&process)?;
+    let outcome = storm::run(settings, stop).await.context("nothing could be measured")?;
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&outcome)?)?;
+    Ok(outcome.is_sound())
 }

@@ -29,6 +29,19 @@ const READ_BYTES: usize = 4 * 1024;
 /// How long a member may take to be let in.
 const JOINING: Duration = Duration::from_secs(30);
 
+/// Opens a socket over a connection.
+pub(crate) async fn opened(
+    dialect: Dialect,
+    stream: TcpStream,
+    address: &Address,
+    room: &str,
+) -> anyhow::Result<WebSocketStream<TcpStream>> {
+    stream.set_nodelay(true)?;
+    let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
+    let url = format!("ws://{}{}{}", address.authority(), address.path(), dialect.path(room));
+    Ok(client_async_with_config(url, stream, Some(config)).await?.0)
+}
+
 /// Opens a socket over a connection, and waits until whoever it is is in the room.
 pub(crate) async fn admitted(
     dialect: Dialect,
@@ -38,10 +51,7 @@ pub(crate) async fn admitted(
     room: &str,
 ) -> anyhow::Result<WebSocketStream<TcpStream>> {
     let joining = async {
-        stream.set_nodelay(true)?;
-        let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
-        let url = format!("ws://{}{}{}", address.authority(), address.path(), dialect.path(room));
-        let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await?;
+        let mut socket = opened(dialect, stream, address, room).await?;
         if let Some(greeting) = dialect.greeting(name, room) {
             socket.send(greeting).await?;
         }
