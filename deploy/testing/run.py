@@ -23,6 +23,8 @@ from testing.summaries import Reader, Tally
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT_TESTS = Path("gateway/tests/client")
+# What is built to make mistakes, and whoever is to find them.
+PLANTED = ["--workspace", "--locked", "--features", "parlour-simulation/planted-mistakes"]
 STAGE_SECONDS = 20 * 60  # a stage that takes longer hangs
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -65,8 +67,8 @@ def stages(guard):
     yield Stage("build", build, tests=False)
     yield Stage("harness", [sys.executable, "-m", "testing.unit", "deploy/testing/tests"])
     yield Stage("rust", rust, needs_postgres=True)
-    planted = ["cargo", "test", "--workspace", "--locked", "--features", "parlour-simulation/planted-mistakes", "--test", "planted"]
-    yield Stage("planted", planted)
+    yield Stage("planted", ["cargo", "test", *PLANTED, "--test", "planted"])
+    yield Stage("planted", [sys.executable, "-m", "testing.unit", "deploy/testing/planted_tests"])
     page = ["node", "--test", "--test-reporter=spec"]
     yield Stage("page", page, folder=client_tests(guard))
     yield Stage("outside", [sys.executable, "-m", "testing.unit", "deploy/testing/outside"], needs_postgres=True)

@@ -9,7 +9,7 @@ use parlour_room::{app::App, config::Config};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+pub(crate) async fn main() -> anyhow::Result<ExitCode> {
     let (config, warnings) = match Config::of_process() {
         Ok(read) => read,
         Err(mistakes) => return Ok(mistakes.report()),
