@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::{Router, routing::get};
-use parlour_chassis::{address::Proxies, admin, tasks::Tasks, telemetry};
+use parlour_chassis::{address::Proxies, admin, listen, tasks::Tasks, telemetry};
 use parlour_feed::Pools;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -182,7 +182,7 @@ async fn tell_echo(relay: Relay, end: CancellationToken) {
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let refused = |source| StartError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let listener = listen::bind(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     Ok((listener, bound))
 }

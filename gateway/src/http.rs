@@ -30,6 +30,7 @@ use crate::{
 mod api;
 mod assets;
 mod body;
+mod connection;
 mod headers;
 mod link;
 mod observe;
@@ -38,6 +39,7 @@ mod problem;
 mod query;
 mod serve;
 
+pub use connection::Taken;
 pub use origin::{Origin, Origins};
 pub use serve::{Seat, serve};
 

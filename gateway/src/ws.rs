@@ -11,7 +11,11 @@ use axum::{
 };
 use parlour_chassis::tasks::Tasks;
 
-use crate::{http::Seat, rates::Visitor, relay::Relay};
+use crate::{
+    http::{Seat, Taken},
+    rates::Visitor,
+    relay::Relay,
+};
 
 pub mod close;
 mod convert;
@@ -45,6 +49,7 @@ impl Gate {
 pub async fn upgrade(
     State(gate): State<Gate>,
     seat: Option<Extension<Seat>>,
+    taken: Option<Extension<Taken>>,
     Extension(visitor): Extension<Visitor>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -57,7 +62,8 @@ pub async fn upgrade(
     let frame_bytes = gate.terms.limits.frame_bytes;
     socket::bounded(upgrade, frame_bytes).on_upgrade(async move |socket| {
         // This task is axum's, which waits for none: the session is handed to one of ours.
-        let session = Session::new(AxumSocket::new(socket), &gate.relay, gate.terms, visitor);
+        let socket = AxumSocket::new(socket, taken.unwrap_or_default().0);
+        let session = Session::new(socket, &gate.relay, gate.terms, visitor);
         let task = gate.tasks.spawn(async move {
             session.run().await;
             // The connection's seat is given back when its session is over.
@@ -73,5 +79,5 @@ pub async fn upgrade(
 pub async fn echo(upgrade: WebSocketUpgrade) -> Response {
     let frame_bytes = 16 * 1024 * 1024;
     socket::bounded(upgrade, frame_bytes)
-        .on_upgrade(async move |socket| socket::echo(AxumSocket::new(socket)).await)
+        .on_upgrade(async move |socket| socket::echo(AxumSocket::new(socket, Taken::default())).await)
 }

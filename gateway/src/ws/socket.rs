@@ -17,6 +17,7 @@ use futures_util::{Sink, Stream};
 use tokio_tungstenite::tungstenite::{Error as WireError, error::ProtocolError};
 
 use super::close::Close;
+use crate::http::Taken;
 
 /// What is read from a socket at once.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -138,6 +139,9 @@ pub trait Socket: Send + Sized {
     /// Writes what was taken to the connection.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
 
+    /// How many bytes the connection has taken so far, those of frames under way too.
+    fn taken(&self) -> u64;
+
     /// Takes the next thing that came. After `Closed`, `Broken` and `Failed` nothing more comes.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Incoming>;
 
@@ -160,12 +164,13 @@ pub fn bounded(upgrade: WebSocketUpgrade, frame_bytes: usize) -> WebSocketUpgrad
 #[derive(Debug)]
 pub struct AxumSocket {
     inner: WebSocket,
+    taken: Taken,
 }
 
 impl AxumSocket {
-    /// Takes over an upgraded socket, bounded before by [`bounded`].
-    pub fn new(inner: WebSocket) -> Self {
-        Self { inner }
+    /// Takes over an upgraded socket, bounded before by [`bounded`]; `taken` is its connection's.
+    pub fn new(inner: WebSocket, taken: Taken) -> Self {
+        Self { inner, taken }
     }
 
     /// The next thing that came.
@@ -192,6 +197,10 @@ impl Socket for AxumSocket {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         Pin::new(&mut self.inner).poll_flush(cx).map_err(|_| Gone)
+    }
+
+    fn taken(&self) -> u64 {
+        self.taken.bytes()
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {

@@ -6,7 +6,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use parlour_chassis::{address::Proxies, admin, tasks::Tasks, telemetry};
+use parlour_chassis::{address::Proxies, admin, listen, tasks::Tasks, telemetry};
 use parlour_feed::Pools;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -180,7 +180,7 @@ async fn drained(
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+    listen::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 async fn make_rooms(store: &AnyStore, names: &[RoomName]) -> anyhow::Result<()> {

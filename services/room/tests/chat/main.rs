@@ -5,6 +5,7 @@ mod support;
 
 mod bounds;
 mod rules;
+mod slow;
 
 use std::{collections::HashMap, time::Duration};
 
