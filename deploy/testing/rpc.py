@@ -46,19 +46,44 @@ class Client:
         """Opens a Chat session."""
         return Chat(self)
 
+    def relay(self, token):
+        """Opens a Relay, as a gateway with that service token."""
+        return Relay(self, token)
 
-class Chat:
+
+class Stream:
+    """A stream of either kind."""
+
+    def __init__(self, client, method, metadata=()):
+        path, self.request, answer = client.method(method)
+        self._frames = queue.Queue()
+        open_stream = client.channel.stream_stream(path, lambda frame: frame, answer.FromString)
+        self.call = open_stream(iter(self._frames.get, None), timeout=60, metadata=metadata)
+
+    def says(self, **frame):
+        """Sends a frame, such as `join={"room": "general"}`."""
+        self._frames.put(json_format.ParseDict(frame, self.request()).SerializeToString())
+
+
+class Relay(Stream):
+    """One stream, a gateway's sessions. Unless `hears` is called, nothing is read."""
+
+    def __init__(self, client, token):
+        super().__init__(client, "Relay", [("authorization", f"Bearer {token}")])
+
+    def hears(self, kind):
+        """Reads until a frame of a kind has come."""
+        for answer in self.call:
+            if any(frame.WhichOneof("frame") == kind for frame in answer.frames):
+                return
+        raise AssertionError(f"the stream ended without {kind}")
+
+
+class Chat(Stream):
     """One stream, one session."""
 
     def __init__(self, client):
-        path, self.request, answer = client.method("Chat")
-        self._frames = queue.Queue()
-        open_stream = client.channel.stream_stream(path, lambda frame: frame, answer.FromString)
-        self.call = open_stream(iter(self._frames.get, None), timeout=60)
-
-    def says(self, id="", **frame):
-        """Sends a frame, such as `join={"room": "general"}`."""
-        self._frames.put(json_format.ParseDict({"id": id, **frame}, self.request()).SerializeToString())
+        super().__init__(client, "Chat")
 
     def says_bytes(self, frame):
         """Sends a frame that this contract need not know."""
