@@ -10,8 +10,9 @@ from testing.session import Session
 from testing.system import House
 
 ROOM, MESSAGES, CONTENT = "general", 200, "x" * 4000
-STALL_SECONDS = 3
-BYTES_PER_SECOND, DELAY_SECONDS = 100_000, 0.1
+STALL_SECONDS = 2
+BYTES_PER_SECOND, DELAY_SECONDS = 150_000, 0.1
+PAGES = 9  # more than are on the way at once, so that one has to wait for another
 SETTINGS = {"SEND_RATE": 0, "STALL_SECONDS": STALL_SECONDS}
 
 
@@ -35,7 +36,7 @@ class Slow(unittest.TestCase):
         return f"127.0.0.1:{proxy.port}"
 
     def takes_long(self, page):
-        """Asks for one, which is the newest and takes longer than a stall."""
+        """It is the newest one, and takes longer than a stall."""
         started = time.monotonic()
         newest, count = page()
         took = time.monotonic() - started
@@ -61,10 +62,12 @@ class Slow(unittest.TestCase):
             slow = client.chat()
 
             def page():
-                slow.says(history={"room": ROOM, "limit": MESSAGES})
                 messages = slow.hears("history").messages
                 return messages[-1].id, len(messages)
 
-            self.takes_long(page)
+            for n in range(PAGES):
+                slow.says(id=str(n), history={"room": ROOM, "limit": MESSAGES})
+            for _ in range(PAGES):
+                self.takes_long(page)
             slow.says(join={"room": ROOM})
             self.assertEqual(slow.hears("joined").messages[-1].id, MESSAGES, "and it goes on")

@@ -10,6 +10,7 @@ pub mod status;
 
 mod caller;
 mod page_token;
+mod portions;
 mod room_service;
 mod stream;
 
@@ -17,12 +18,13 @@ use std::time::Duration;
 
 use parlour_proto::{FILE_DESCRIPTOR_SET, v1::room_service_server::RoomServiceServer};
 use tonic::{
-    service::{Routes, RoutesBuilder},
+    service::{LayerExt as _, Routes, RoutesBuilder},
     transport::Server,
 };
 use tonic_health::pb::{FILE_DESCRIPTOR_SET as HEALTH_DESCRIPTOR_SET, health_server::HealthServer};
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_types::pb::FILE_DESCRIPTOR_SET as DETAILS_DESCRIPTOR_SET;
+use tower::util::MapResponseLayer;
 
 pub use caller::Door;
 pub use room_service::Service;
@@ -56,6 +58,7 @@ pub fn routes(service: Service, health: HealthReporter) -> Routes {
     let service = RoomServiceServer::new(service)
         .max_decoding_message_size(DECODED_BYTES)
         .max_encoding_message_size(ENCODED_BYTES);
+    let service = MapResponseLayer::new(portions::of_streams).named_layer(service);
     let mut routes = RoutesBuilder::default();
     routes
         .add_service(service)

@@ -183,7 +183,7 @@ impl Chat {
                     self.session.beat();
                 }
                 () = sleep_until(Some(self.heard + settings.heartbeat_lost)), if listens => return lost(),
-                () = sleep_until(self.out.stalls_at(settings.stall)) => {
+                () = self.out.stalls(settings.stall) => {
                     return slow();
                 }
             }

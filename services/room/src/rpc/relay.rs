@@ -205,7 +205,7 @@ impl Relay {
                 },
                 () = signal.marked() => self.attached.desk.take_marks(),
                 () = sleep_until(Some(self.heard + SILENCE)), if listens => return silent(),
-                () = sleep_until(self.out.stalls_at(stall)) => {
+                () = self.out.stalls(stall) => {
                     return slow();
                 }
             }

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     caller::{self, Door},
-    chat, convert, page_token, relay, status,
+    chat, convert, page_token, relay, status, stream,
 };
 use crate::{
     auth::Auth,
@@ -52,6 +52,10 @@ type Answer<T> = Result<Response<T>, Status>;
 
 fn answer<T>(done: Result<T, Error>) -> Answer<T> {
     done.map(Response::new).map_err(|error| status::from_error(&error))
+}
+
+fn streams<T>(opened: Result<stream::Responses<T>, Error>) -> Answer<stream::Responses<T>> {
+    opened.map(stream::answer).map_err(|error| status::from_error(&error))
 }
 
 #[tonic::async_trait]
@@ -112,14 +116,14 @@ impl RoomService for Service {
 
     async fn chat(&self, request: Request<Streaming<v1::ChatRequest>>) -> Answer<Self::ChatStream> {
         let from = self.door.address(&request);
-        answer(self.chats.open(request.into_inner(), from))
+        streams(self.chats.open(request.into_inner(), from))
     }
 
     type RelayStream = relay::Responses;
 
     async fn relay(&self, request: Request<Streaming<v1::RelayRequest>>) -> Answer<Self::RelayStream> {
         let admitted = self.door.admit_gateway(request.metadata());
-        answer(admitted.and_then(|()| self.relays.open(request.into_inner())))
+        streams(admitted.and_then(|()| self.relays.open(request.into_inner())))
     }
 }
 

@@ -15,6 +15,8 @@ use futures_util::Stream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::Status;
 
+use super::portions::Taken;
+
 /// The right to have one page, from its reading until the socket has it.
 pub(super) type Turn = OwnedSemaphorePermit;
 
@@ -26,6 +28,7 @@ pub(super) type Response<T> = (T, Option<Turn>);
 pub struct Responses<T> {
     responses: mpsc::Receiver<Response<T>>,
     ending: Arc<Mutex<Option<Status>>>,
+    taken: Taken,
 }
 
 /// The task's end.
@@ -34,14 +37,24 @@ pub(super) struct Outgoing<T> {
     responses_tx: mpsc::Sender<Response<T>>,
     ending: Arc<Mutex<Option<Status>>>,
     waiting_since: Option<Instant>,
+    taken: Taken,
 }
 
 /// Makes both ends, with so many responses between a stream's task and its socket.
 pub(super) fn outgoing<T>(responses: usize) -> (Outgoing<T>, Responses<T>) {
     let (responses_tx, responses) = mpsc::channel(responses);
-    let ending = Arc::new(Mutex::new(None));
-    let out = Outgoing { responses_tx, ending: Arc::clone(&ending), waiting_since: None };
-    (out, Responses { responses, ending })
+    let (ending, taken) = (Arc::new(Mutex::new(None)), Taken::new());
+    let out =
+        Outgoing { responses_tx, ending: Arc::clone(&ending), waiting_since: None, taken: taken.clone() };
+    (out, Responses { responses, ending, taken })
+}
+
+/// The answer that carries them, and by which it is known what the peer takes of them.
+pub(super) fn answer<T>(responses: Responses<T>) -> tonic::Response<Responses<T>> {
+    let taken = responses.taken.clone();
+    let mut answer = tonic::Response::new(responses);
+    answer.extensions_mut().insert(taken);
+    answer
 }
 
 impl<T> Outgoing<T> {
@@ -69,9 +82,17 @@ impl<T> Outgoing<T> {
         self.waiting_since = None;
     }
 
-    /// When the peer will have taken nothing for `limit`.
-    pub(super) fn stalls_at(&self, limit: Duration) -> Option<Instant> {
-        self.waiting_since.map(|since| since + limit)
+    /// Waits until there has been something for the peer for `limit`, and it has taken nothing, not even a part of what
+    /// it was given before. Cancel-safe.
+    pub(super) async fn stalls(&self, limit: Duration) {
+        let Some(since) = self.waiting_since else { return std::future::pending().await };
+        loop {
+            let at = since.max(self.taken.last()) + limit;
+            if at <= Instant::now() {
+                return;
+            }
+            sleep_until(Some(at)).await;
+        }
     }
 
     /// Ends the stream with that status, after what is on its way.
