@@ -48,6 +48,10 @@ pub(crate) enum Command {
     /// Exits with 0 where each was given what it missed, once and in order, and nobody was told that they had left; with 1
     /// where not, and with 2 where nothing could be measured.
     Storm(Storm),
+    /// Measures how fast sends become durable, at a room service or at a store alone.
+    ///
+    /// Exits with 0 where all were acknowledged, with 1 where one was refused, and with 2 where nothing could be measured.
+    Appends(Appends),
     /// Serves what `bench` compares an installation with; prints where. `deploy/bench` does all of it.
     Peer {
         /// What kind of server.
@@ -131,6 +135,44 @@ pub(crate) struct Storm {
     #[arg(long, value_name = "N", value_parser = seconds, default_value = "3")]
     pub(crate) settle: Duration,
     /// A process whose time and memory are measured, with all below it; may be given again.
+    #[arg(long = "pid", value_name = "PID")]
+    pub(crate) pids: Vec<u32>,
+}
+
+/// What is appended.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Appends {
+    /// A room service, which is sent to as by a gateway. (Its PARLOUR_SEND_RATE would hide how fast it is.)
+    #[arg(long, value_name = "http://HOST:PORT", required_unless_present = "store")]
+    pub(crate) grpc: Option<Address>,
+    /// What a gateway proves itself by.
+    #[arg(long, value_name = "TOKEN", env = "PARLOUR_SERVICE_TOKEN", hide_env_values = true)]
+    pub(crate) service_token: Option<String>,
+    /// A store that no room service uses: `sqlite:FILE` or `postgres://…`.
+    #[arg(long, value_name = "URL", conflicts_with = "grpc")]
+    pub(crate) store: Option<String>,
+    /// How many connections to PostgreSQL.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub(crate) connections: usize,
+    /// How many rooms are sent to.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MANY))]
+    pub(crate) rooms: u64,
+    /// How many sends are under way, at a room service.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4_096))]
+    pub(crate) senders: u64,
+    /// How many are one transaction, at a store.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) batch: usize,
+    /// How long a message is, in characters.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) content: usize,
+    /// How long it goes before it is measured, in seconds.
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "2")]
+    pub(crate) warmup: Duration,
+    /// How long it is measured, in seconds.
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "5")]
+    pub(crate) seconds: Duration,
+    /// A process whose time is measured, with all below it; may be given again.
     #[arg(long = "pid", value_name = "PID")]
     pub(crate) pids: Vec<u32>,
 }

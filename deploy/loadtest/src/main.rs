@@ -10,11 +10,12 @@ use clap::Parser as _;
 use parlour_chassis::{signals, tasks::Tasks, telemetry};
 
 use crate::{
-    config::{Bench, Cli, Command, Storm, Verify},
+    config::{Appends, Bench, Cli, Command, Storm, Verify},
     progress::Progress,
     report::Report,
 };
 
+mod appends;
 mod bench;
 mod client;
 mod config;
@@ -43,6 +44,7 @@ async fn main() -> ExitCode {
         Command::Verify(settings) => judged(&settings).await,
         Command::Bench(settings) => measured(&settings).await,
         Command::Storm(settings) => weathered(&settings).await,
+        Command::Appends(settings) => appended(&settings).await,
         Command::Peer { kind, listen } => peer::serve(kind, listen).await.map(|()| true),
     };
     match outcome {
@@ -86,6 +88,15 @@ async fn weathered(settings: &Storm) -> anyhow::Result<bool> {
     let process = Tasks::new();
     let stop = signals::token(&process)?;
     let outcome = storm::run(settings, stop).await.context("nothing could be measured")?;
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&outcome)?)?;
+    Ok(outcome.is_sound())
+}
+
+/// Appends, and prints the figures as JSON; whether they are some.
+async fn appended(settings: &Appends) -> anyhow::Result<bool> {
+    let process = Tasks::new();
+    let stop = signals::token(&process)?;
+    let outcome = appends::run(settings, stop).await.context("nothing could be measured")?;
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&outcome)?)?;
     Ok(outcome.is_sound())
 }
