@@ -4,7 +4,8 @@
 use std::io::Write as _;
 
 use axum::{Router, routing::any};
-use parlour_gateway::ws;
+use parlour_chassis::tasks::Tasks;
+use parlour_gateway::{http, ws};
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -13,5 +14,7 @@ async fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "{}", listener.local_addr()?)?;
     out.flush()?;
-    axum::serve(listener, Router::new().route("/", any(ws::echo))).await
+    let tasks = Tasks::new();
+    http::serve(listener, Router::new().route("/", any(ws::echo)).with_state(tasks.clone()), &tasks).await;
+    Ok(())
 }

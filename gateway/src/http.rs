@@ -30,7 +30,6 @@ use crate::{
 mod api;
 mod assets;
 mod body;
-mod connection;
 mod headers;
 mod link;
 mod observe;
@@ -39,7 +38,6 @@ mod problem;
 mod query;
 mod serve;
 
-pub use connection::Taken;
 pub use origin::{Origin, Origins};
 pub use serve::{Seat, serve};
 

@@ -21,7 +21,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 
-use super::connection::Connection;
 use crate::{limits, metrics::CONNECTIONS};
 
 /// The right to be connected. Requests carry it as an extension; who keeps a connection beyond its request, as a
@@ -79,13 +78,10 @@ async fn connection(
         tracing::debug!(%error, "a connection is gone already");
         return;
     }
-    let stream = Connection::new(stream);
-    let taken = stream.taken();
     let service = ServiceBuilder::new()
         .map_request(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(seat.clone());
-            request.extensions_mut().insert(taken.clone());
             request.map(Body::new)
         })
         .service(router);

@@ -1,38 +1,26 @@
 //! A browser's socket.
 //!
-//! Owns what the gateway asks of a WebSocket (`Socket`), the ready frames it is given, and the implementation over
-//! axum's. Promises that every buffer is bounded, that a frame is taken whole or not at all, and that what breaks the
-//! protocol is told apart from what merely ends. Never knows what a frame says.
+//! Owns what the gateway asks of a WebSocket (`Socket`) and the ready frames it is given; `socket/tcp.rs` is the one that
+//! ships. Never knows what a frame says.
 
-use std::{
-    future::poll_fn,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::task::{Context, Poll};
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::{Sink, Stream};
-use tokio_tungstenite::tungstenite::{Error as WireError, error::ProtocolError};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::close::Close;
-use crate::http::Taken;
 
-/// What is read from a socket at once.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// Frames are gathered up to this before they are written; a flush writes less.
-const WRITE_BUFFER_BYTES: usize = 8 * 1024;
-/// The largest frame that can wait to be written: a page of history, each of its characters escaped.
-const MAX_WRITE_BYTES: usize = 4 * 1024 * 1024;
-/// How long a peer may take to answer a close, or to take it.
-const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+mod tcp;
 
-/// What kind of WebSocket frame it is.
+pub use tcp::{TcpSocket, echo};
+
+/// What kind of WebSocket frame it is: its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 enum Kind {
-    Text,
-    Ping,
+    Text = 0x81,
+    Binary = 0x82,
+    Ping = 0x89,
 }
 
 /// A WebSocket frame as it goes over the wire: header and body in shared bytes. A clone costs a count.
@@ -52,10 +40,7 @@ impl Frame {
 
     fn new(kind: Kind, body: &[u8]) -> Self {
         let mut wire = BytesMut::with_capacity(body.len() + 10);
-        wire.put_u8(match kind {
-            Kind::Text => 0x81,
-            Kind::Ping => 0x89,
-        });
+        wire.put_u8(kind as u8);
         match body.len() {
             len @ 0..=125 => wire.put_u8(len as u8),
             len @ 126..=0xffff => {
@@ -89,10 +74,6 @@ impl Frame {
             _ => 2,
         };
         self.0.slice(head.min(self.0.len())..)
-    }
-
-    fn kind(&self) -> Kind {
-        if self.0.first() == Some(&0x89) { Kind::Ping } else { Kind::Text }
     }
 
     /// How many bytes it is on the wire.
@@ -139,126 +120,11 @@ pub trait Socket: Send + Sized {
     /// Writes what was taken to the connection.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
 
-    /// How many bytes the connection has taken so far, those of frames under way too.
-    fn taken(&self) -> u64;
-
     /// Takes the next thing that came. After `Closed`, `Broken` and `Failed` nothing more comes.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Incoming>;
 
     /// Ends the connection with this code, within a bounded time.
     fn close(self, close: Close) -> impl Future<Output = ()> + Send;
-}
-
-/// Sets the bounds of a socket before it is upgraded.
-pub fn bounded(upgrade: WebSocketUpgrade, frame_bytes: usize) -> WebSocketUpgrade {
-    upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES + MAX_WRITE_BYTES)
-        .max_message_size(frame_bytes)
-        // A frame somewhat too large is still read, so that its sender is not cut off before it sees the close code.
-        .max_frame_size(frame_bytes.saturating_mul(2))
-}
-
-/// The socket that axum's upgrade gives.
-#[derive(Debug)]
-pub struct AxumSocket {
-    inner: WebSocket,
-    taken: Taken,
-}
-
-impl AxumSocket {
-    /// Takes over an upgraded socket, bounded before by [`bounded`]; `taken` is its connection's.
-    pub fn new(inner: WebSocket, taken: Taken) -> Self {
-        Self { inner, taken }
-    }
-
-    /// The next thing that came.
-    pub async fn read(&mut self) -> Incoming {
-        poll_fn(|cx| self.poll_read(cx)).await
-    }
-
-    /// Sends a message whole.
-    pub async fn send(&mut self, message: Message) -> Result<(), Gone> {
-        self.inner.send(message).await.map_err(|_| Gone)
-    }
-}
-
-impl Socket for AxumSocket {
-    fn poll_push(&mut self, cx: &mut Context<'_>, frame: &Frame) -> Poll<Result<usize, Gone>> {
-        ready!(Pin::new(&mut self.inner).poll_ready(cx)).map_err(|_| Gone)?;
-        let message = match frame.kind() {
-            Kind::Text => Message::Text(Utf8Bytes::try_from(frame.body()).map_err(|_| Gone)?),
-            Kind::Ping => Message::Ping(frame.body()),
-        };
-        Pin::new(&mut self.inner).start_send(message).map_err(|_| Gone)?;
-        Poll::Ready(Ok(frame.len()))
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        Pin::new(&mut self.inner).poll_flush(cx).map_err(|_| Gone)
-    }
-
-    fn taken(&self) -> u64 {
-        self.taken.bytes()
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
-        Poll::Ready(match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
-            Some(Ok(Message::Text(text))) => Incoming::Text(text),
-            Some(Ok(Message::Binary(bytes))) => Incoming::Binary(bytes),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Incoming::Alive,
-            Some(Ok(Message::Close(_))) => Incoming::Closed,
-            Some(Err(error)) => failure(error),
-            None => Incoming::Broken,
-        })
-    }
-
-    async fn close(mut self, close: Close) {
-        let code = CloseFrame { code: close.code(), reason: Utf8Bytes::from_static(close.reason()) };
-        let goodbye = async {
-            let told = self.inner.send(Message::Close(Some(code))).await;
-            // A peer that closed first cannot be told any more, but is owed the answer that stands ready: reading on
-            // writes it.
-            while self.inner.recv().await.is_some_and(|message| message.is_ok()) {}
-            if told.is_ok() && close.leaves_input() {
-                // Input that nobody reads makes the kernel reset the connection, which would overtake the close frame;
-                // the peer is left the time to take it.
-                std::future::pending::<()>().await;
-            }
-        };
-        // A peer that takes or answers nothing in time is cut off: what it did not take, it will find missing.
-        let _ = tokio::time::timeout(CLOSE_LIMIT, goodbye).await;
-    }
-}
-
-/// What the failure of a read means.
-fn failure(error: axum::Error) -> Incoming {
-    let Ok(error) = error.into_inner().downcast::<WireError>() else { return Incoming::Broken };
-    match *error {
-        WireError::Capacity(_) => Incoming::Failed(Close::TooLarge),
-        WireError::Utf8(_) => Incoming::Failed(Close::NotUtf8),
-        WireError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Incoming::Broken,
-        WireError::Protocol(_) => Incoming::Failed(Close::Protocol),
-        _ => Incoming::Broken,
-    }
-}
-
-/// Sends every message back, until the peer closes: what a conformance suite needs to judge this socket.
-pub async fn echo(mut socket: AxumSocket) {
-    loop {
-        let message = match socket.read().await {
-            Incoming::Text(text) => Message::Text(text),
-            Incoming::Binary(bytes) => Message::Binary(bytes),
-            Incoming::Alive => continue,
-            Incoming::Closed => return socket.close(Close::Normal).await,
-            Incoming::Broken => return,
-            Incoming::Failed(close) => return socket.close(close).await,
-        };
-        if socket.send(message).await.is_err() {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]

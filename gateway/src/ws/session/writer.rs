@@ -67,15 +67,12 @@ impl Queue {
 #[derive(Debug)]
 pub(super) struct Writer {
     frames: Queue,
-    is_unflushed: bool,
     blocked_since: Option<Instant>,
-    /// What the socket had taken then.
-    taken: u64,
 }
 
 impl Writer {
     pub(super) fn new(outboxes: &Pool) -> Self {
-        Self { frames: Queue::new(outboxes), is_unflushed: false, blocked_since: None, taken: 0 }
+        Self { frames: Queue::new(outboxes), blocked_since: None }
     }
 
     /// Puts a frame behind the others.
@@ -136,33 +133,26 @@ impl Writer {
             match socket.poll_push(cx, frame) {
                 Poll::Ready(taken) => {
                     has_written |= taken? > 0;
-                    self.is_unflushed = true;
                     self.blocked_since = None;
                     self.frames.pop_front();
                 }
-                Poll::Pending => return self.blocked(socket),
+                Poll::Pending => return self.blocked(),
             }
         }
         if has_written {
             return Poll::Ready(Ok(true));
         }
-        if self.is_unflushed {
-            match socket.poll_flush(cx) {
-                Poll::Ready(flushed) => flushed?,
-                Poll::Pending => return self.blocked(socket),
-            }
-            self.is_unflushed = false;
+        // Also the socket's own answers.
+        match socket.poll_flush(cx) {
+            Poll::Ready(flushed) => flushed?,
+            Poll::Pending => return self.blocked(),
         }
         self.blocked_since = None;
         Poll::Ready(Ok(false))
     }
 
-    /// A part of a large frame counts: who takes that is slow, and no more.
-    fn blocked<T>(&mut self, socket: &impl Socket) -> Poll<T> {
-        let taken = socket.taken();
-        if self.blocked_since.is_none() || self.taken != taken {
-            (self.blocked_since, self.taken) = (Some(Instant::now()), taken);
-        }
+    fn blocked<T>(&mut self) -> Poll<T> {
+        self.blocked_since.get_or_insert_with(Instant::now);
         Poll::Pending
     }
 }

@@ -1,0 +1,405 @@
+//! The socket that ships: WebSocket over the TCP connection itself.
+//!
+//! Owns the connection, what it has not taken yet, and the reading of frames (tungstenite's). Promises that ready frames
+//! are written without a copy, in order, each whole whoever writes; and that a connection where nothing happens holds no
+//! buffer. Never knows what a frame says.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    io::{self, ErrorKind, IoSlice, Read, Write},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf as _, Bytes};
+use parlour_feed::{Pool, Share};
+use tokio::{net::TcpStream, task::coop};
+use tokio_tungstenite::tungstenite::{
+    Error as WireError, Message, Utf8Bytes,
+    error::ProtocolError,
+    protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext, frame::FrameHeader},
+};
+
+use super::{Frame, Gone, Incoming, Kind, Socket};
+use crate::ws::close::Close;
+
+/// What is read from a connection at once, where something has come; of a larger frame, its rest.
+const READ_BYTES: usize = 1024;
+/// What waits for a connection to take it: up to this, and what came last beyond it.
+const WAITING_BYTES: usize = 16 * 1024;
+/// How many frames are written at once.
+const AT_ONCE: usize = 64;
+/// How long a peer may take to answer a close, or to take it.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// A connection, as everybody who writes it shares it.
+#[derive(Debug)]
+struct Wire {
+    stream: TcpStream,
+    out: Mutex<Out>,
+}
+
+/// What the connection has not taken yet, in order, counted among what all sessions hold. The first may be the rest of a
+/// frame.
+#[derive(Debug)]
+struct Out {
+    waiting: VecDeque<Bytes>,
+    share: Share,
+    /// The connection took no more when it was last written.
+    is_blocked: bool,
+}
+
+impl Out {
+    fn is_full(&self) -> bool {
+        self.share.bytes() >= WAITING_BYTES
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        self.share.grow(bytes.len());
+        self.waiting.push_back(bytes);
+    }
+
+    /// Writes as much as the connection takes now.
+    fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
+        self.is_blocked = false;
+        while !self.waiting.is_empty() {
+            match write_some(stream, &self.waiting) {
+                Ok(taken) => self.taken(taken),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_blocked = true;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // Who is written to once in a while holds nothing meanwhile.
+        self.waiting = VecDeque::new();
+        Ok(())
+    }
+
+    fn taken(&mut self, mut taken: usize) {
+        self.share.shrink(taken);
+        while let Some(first) = self.waiting.front_mut() {
+            if first.len() > taken {
+                return first.advance(taken);
+            }
+            taken -= first.len();
+            self.waiting.pop_front();
+        }
+    }
+}
+
+fn write_some(stream: &TcpStream, waiting: &VecDeque<Bytes>) -> io::Result<usize> {
+    if let ([one], []) = waiting.as_slices() {
+        return stream.try_write(one);
+    }
+    let mut slices = [IoSlice::new(&[]); AT_ONCE];
+    slices.iter_mut().zip(waiting).for_each(|(slice, bytes)| *slice = IoSlice::new(bytes));
+    stream.try_write_vectored(&slices[..waiting.len().min(AT_ONCE)])
+}
+
+impl Wire {
+    fn out(&self) -> MutexGuard<'_, Out> {
+        // Nothing under this lock can leave it half done.
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> io::Result<()> {
+        self.out().write(&self.stream)
+    }
+
+    /// Writes until nothing waits.
+    fn poll_write(&self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        loop {
+            self.write().map_err(|_| Gone)?;
+            if !self.out().is_blocked {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.stream.poll_write_ready(cx)).map_err(|_| Gone)?;
+        }
+    }
+}
+
+/// A browser's TCP connection that has become a WebSocket.
+#[derive(Debug)]
+pub struct TcpSocket {
+    wire: Arc<Wire>,
+    /// What came together with the request for the upgrade.
+    early: Bytes,
+    /// The reading, while something of a message has come: it holds a buffer.
+    reading: Option<Box<Reading>>,
+    frame_bytes: usize,
+}
+
+/// A reading under way.
+#[derive(Debug)]
+struct Reading {
+    protocol: WebSocketContext,
+    /// The bytes read, less the fewest that the messages which came of them can have taken. None are left: of what has
+    /// come, nothing is kept.
+    open_bytes: usize,
+}
+
+impl Reading {
+    fn new(frame_bytes: usize) -> Box<Self> {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BYTES)
+            .write_buffer_size(0)
+            .max_write_buffer_size(READ_BYTES)
+            .max_message_size(Some(frame_bytes))
+            // One somewhat too large is still read, so that its sender is not cut off before it sees the close code.
+            .max_frame_size(Some(frame_bytes.saturating_mul(2)));
+        Box::new(Self { protocol: WebSocketContext::new(Role::Server, Some(config)), open_bytes: 0 })
+    }
+}
+
+/// What a reading reads, and where its answers go.
+struct Ends<'a> {
+    wire: &'a Wire,
+    early: &'a mut Bytes,
+    read: usize,
+    /// An answer has to wait inside the protocol.
+    is_blocked: bool,
+}
+
+impl Read for Ends<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = if self.early.is_empty() {
+            self.wire.stream.try_read(into)?
+        } else {
+            let read = into.len().min(self.early.len());
+            self.early.copy_to_slice(&mut into[..read]);
+            read
+        };
+        self.read += read;
+        Ok(read)
+    }
+}
+
+impl Write for Ends<'_> {
+    fn write(&mut self, answer: &[u8]) -> io::Result<usize> {
+        let mut out = self.wire.out();
+        self.is_blocked = out.is_full();
+        if self.is_blocked {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        out.push(Bytes::copy_from_slice(answer));
+        Ok(answer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.wire.write()
+    }
+}
+
+impl TcpSocket {
+    /// Takes over a connection; `early` is what has been read of it beyond the request. A message may have `frame_bytes`;
+    /// what waits to be written counts among `outboxes`.
+    pub fn new(stream: TcpStream, early: Bytes, frame_bytes: usize, outboxes: &Pool) -> Self {
+        let out = Out { waiting: VecDeque::new(), share: outboxes.share(), is_blocked: false };
+        let wire = Arc::new(Wire { stream, out: Mutex::new(out) });
+        Self { wire, early, reading: None, frame_bytes }
+    }
+
+    /// Takes what has come; `None`: nothing whole.
+    fn take(&mut self) -> Option<Incoming> {
+        let Self { wire, early, reading, frame_bytes } = self;
+        let mut ends = Ends { wire, early, read: 0, is_blocked: false };
+        let open = reading.get_or_insert_with(|| Reading::new(*frame_bytes));
+        let taken = open.protocol.read(&mut ends);
+        open.open_bytes += ends.read;
+        let (body, incoming) = match taken {
+            Ok(Message::Text(text)) => (text.len(), Incoming::Text(text)),
+            Ok(Message::Binary(bytes)) => (bytes.len(), Incoming::Binary(bytes)),
+            Ok(Message::Ping(body) | Message::Pong(body)) => (body.len(), Incoming::Alive),
+            Ok(Message::Close(_)) => return Some(Incoming::Closed),
+            Ok(Message::Frame(_)) => return Some(Incoming::Broken), // it is never read
+            Err(WireError::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+                if open.open_bytes == 0 && !ends.is_blocked {
+                    *reading = None;
+                }
+                return None;
+            }
+            Err(error) => return Some(failure(&error)),
+        };
+        open.open_bytes -=
+            FrameHeader { mask: Some([0; 4]), ..FrameHeader::default() }.len(body as u64) + body;
+        Some(incoming)
+    }
+
+    /// Says goodbye, and waits for the peer's.
+    async fn part(&mut self, close: Close) {
+        let code = CloseFrame { code: close.code().into(), reason: Utf8Bytes::from_static(close.reason()) };
+        if self.flush().await.is_err() {
+            return;
+        }
+        let Self { wire, early, reading, frame_bytes } = self;
+        let mut ends = Ends { wire, early, read: 0, is_blocked: false };
+        let open = reading.get_or_insert_with(|| Reading::new(*frame_bytes));
+        // A peer that closed first cannot be told any more, but is owed the answer that stands ready: this writes it.
+        let told = open.protocol.close(&mut ends, Some(code));
+        if self.flush().await.is_err() || told.is_err() {
+            return;
+        }
+        if close.leaves_input() {
+            // Input that nobody reads makes the kernel reset the connection, which would overtake the close frame.
+            self.discard().await;
+        } else {
+            while !matches!(self.read().await, Incoming::Closed | Incoming::Broken | Incoming::Failed(_)) {}
+        }
+    }
+
+    /// Reads, whatever it is, until the peer ends the connection.
+    async fn discard(&self) {
+        let mut input = [0; 512];
+        while self.wire.stream.readable().await.is_ok() {
+            match self.wire.stream.try_read(&mut input) {
+                Ok(0) => return,
+                Ok(_) => coop::consume_budget().await,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Incoming {
+        poll_fn(|cx| self.poll_read(cx)).await
+    }
+
+    async fn flush(&mut self) -> Result<(), Gone> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+}
+
+impl Socket for TcpSocket {
+    fn poll_push(&mut self, cx: &mut Context<'_>, frame: &Frame) -> Poll<Result<usize, Gone>> {
+        let mut out = self.wire.out();
+        if out.is_blocked || out.is_full() {
+            drop(out);
+            ready!(self.wire.poll_write(cx))?;
+            out = self.wire.out();
+        }
+        out.push(frame.wire().clone());
+        Poll::Ready(Ok(frame.len()))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        self.wire.poll_write(cx)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
+        let turn = ready!(coop::poll_proceed(cx)); // a peer that never pauses is not to keep others waiting
+        loop {
+            // No buffer is made for what has not come.
+            if (self.reading.is_some() || !self.early.is_empty())
+                && let Some(incoming) = self.take()
+            {
+                turn.made_progress();
+                return Poll::Ready(incoming);
+            }
+            if ready!(self.wire.stream.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(Incoming::Broken);
+            }
+            self.reading.get_or_insert_with(|| Reading::new(self.frame_bytes));
+        }
+    }
+
+    async fn close(mut self, close: Close) {
+        // A peer that takes or answers nothing in time is cut off: what it did not take, it will find missing.
+        let _ = tokio::time::timeout(CLOSE_LIMIT, self.part(close)).await;
+    }
+}
+
+/// What the failure of a read means.
+fn failure(error: &WireError) -> Incoming {
+    match error {
+        WireError::Capacity(_) => Incoming::Failed(Close::TooLarge),
+        WireError::Utf8(_) => Incoming::Failed(Close::NotUtf8),
+        WireError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Incoming::Broken,
+        WireError::Protocol(_) => Incoming::Failed(Close::Protocol),
+        _ => Incoming::Broken,
+    }
+}
+
+/// Sends every message back, until the peer closes: what a conformance suite needs to judge this socket.
+pub async fn echo(mut socket: TcpSocket) {
+    loop {
+        let frame = match socket.read().await {
+            Incoming::Text(text) => Frame::text(&text),
+            Incoming::Binary(bytes) => Frame::new(Kind::Binary, &bytes),
+            Incoming::Alive => continue,
+            Incoming::Closed => return socket.close(Close::Normal).await,
+            Incoming::Broken => return,
+            Incoming::Failed(close) => return socket.close(close).await,
+        };
+        if poll_fn(|cx| socket.poll_push(cx, &frame)).await.is_err() || socket.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+    use super::*;
+
+    const FRAME_BYTES: usize = 65_536;
+
+    /// A socket and its peer.
+    async fn connected() -> (TcpSocket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (TcpSocket::new(stream, Bytes::new(), FRAME_BYTES, &Pool::new(usize::MAX)), peer)
+    }
+
+    fn masked(text: &str) -> Vec<u8> {
+        let opcode = OpCode::Data(Data::Text);
+        let mut frame = Vec::new();
+        let header = FrameHeader { opcode, mask: Some([0; 4]), ..FrameHeader::default() };
+        header.format(text.len() as u64, &mut frame).unwrap();
+        frame.extend_from_slice(text.as_bytes());
+        frame
+    }
+
+    async fn is_idle(socket: &mut TcpSocket) -> bool {
+        let nothing = tokio::time::timeout(Duration::from_millis(1), socket.read()).await;
+        nothing.is_err() && socket.reading.is_none()
+    }
+
+    #[tokio::test]
+    async fn p8_a_connection_where_nothing_happens_holds_no_buffer() {
+        let (mut socket, mut peer) = connected().await;
+        assert!(is_idle(&mut socket).await);
+        for length in [0, 125, 126, 5_000, 60_000] {
+            let (text, rest) = ("x".repeat(length), "later");
+            let mut sent = masked(&text);
+            sent.extend_from_slice(&masked(rest));
+            let (first, second) = sent.split_at(sent.len() - 3);
+            peer.write_all(first).await.unwrap();
+            assert_eq!(socket.read().await, Incoming::Text(text.into()));
+            assert!(!is_idle(&mut socket).await, "something of the next has come");
+            peer.write_all(second).await.unwrap();
+            assert_eq!(socket.read().await, Incoming::Text(rest.into()));
+            assert!(is_idle(&mut socket).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_with_the_request_is_read_first() {
+        let (socket, mut peer) = connected().await;
+        let Ok(Wire { stream, .. }) = Arc::try_unwrap(socket.wire) else { panic!("nobody else has it") };
+        let mut all = masked("one");
+        all.extend_from_slice(&masked("two"));
+        let early = Bytes::copy_from_slice(&all[..11]);
+        let mut socket = TcpSocket::new(stream, early, FRAME_BYTES, &Pool::new(usize::MAX));
+        assert_eq!(socket.read().await, Incoming::Text("one".into()));
+        peer.write_all(&all[11..]).await.unwrap();
+        assert_eq!(socket.read().await, Incoming::Text("two".into()));
+        assert!(is_idle(&mut socket).await);
+    }
+}
