@@ -98,7 +98,7 @@ impl Session {
 #[derive(Debug)]
 pub struct Requests {
     limit: Duration,
-    sessions: HashMap<Id, Session>,
+    sessions: HashMap<Id, Box<Session>>,
     departed: Departed,
     out: VecDeque<Out>,
     deadlines: BTreeMap<(Instant, u64), Id>,
@@ -143,7 +143,7 @@ impl Requests {
             appends: HashMap::new(),
             goodbye: None,
         };
-        self.sessions.insert(id, session);
+        self.sessions.insert(id, Box::new(session));
         self.push(Out::Open(id));
     }
 
@@ -352,6 +352,9 @@ impl Requests {
     fn forget(&mut self, id: Id, number: u64) -> Option<Pending> {
         let session = self.sessions.get_mut(&id)?;
         let pending = session.pending.remove(&number)?;
+        if session.pending.is_empty() {
+            session.pending = BTreeMap::new(); // most sessions wait: they hold nothing meanwhile
+        }
         self.deadlines.remove(&(pending.deadline, number));
         self.orphans -= usize::from(pending.is_orphan);
         Some(pending)
@@ -369,7 +372,10 @@ impl Requests {
                 self.push(Out::Request(id, next));
             }
             Some(_) => {}
-            None => drop(session.appends.remove(room)),
+            None => {
+                session.appends.remove(room);
+                session.appends.shrink_to_fit();
+            }
         }
     }
 
@@ -391,7 +397,9 @@ impl Requests {
         }
         if !session.pending.is_empty() {
             self.orphan(id, now);
-        } else if let Some(Session { open, is_named, goodbye: Some(goodbye), .. }) = self.end(&id) {
+        } else if let Some(Session { open, is_named, goodbye: Some(goodbye), .. }) =
+            self.end(&id).map(|ended| *ended)
+        {
             if is_named {
                 self.push(Out::Frame(Frame::Close(goodbye.close.clone())));
             }
@@ -416,7 +424,7 @@ impl Requests {
         }
     }
 
-    fn end(&mut self, id: &Id) -> Option<Session> {
+    fn end(&mut self, id: &Id) -> Option<Box<Session>> {
         let session = self.sessions.remove(id)?;
         for (number, pending) in &session.pending {
             self.orphans -= usize::from(pending.is_orphan);

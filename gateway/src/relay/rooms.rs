@@ -5,7 +5,7 @@
 //! re-attached room names everybody whose lease must live. Never waits, reads a clock or names a runtime.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -51,7 +51,8 @@ struct Followed<R> {
 #[derive(Debug)]
 pub struct Rooms<R> {
     rooms: HashMap<Arc<str>, Followed<R>>,
-    of: HashMap<Id, HashSet<Arc<str>>>,
+    /// The rooms of each session, which are few.
+    of: HashMap<Id, Vec<Arc<str>>>,
 }
 
 impl<R: Clone> Default for Rooms<R> {
@@ -83,7 +84,10 @@ impl<R: Clone> Rooms<R> {
 
     /// A session asks to join a room; a room that nobody was in is made, and returned: it is to be followed.
     pub fn enter(&mut self, id: Id, room: &Arc<str>, make: impl FnOnce() -> R) -> Option<R> {
-        self.of.entry(id).or_default().insert(Arc::clone(room));
+        let rooms = self.of.entry(id).or_default();
+        if !rooms.contains(room) {
+            rooms.push(Arc::clone(room));
+        }
         let mut made = None;
         let followed = self.rooms.entry(Arc::clone(room)).or_insert_with(|| {
             let room = make();
@@ -132,7 +136,7 @@ impl<R: Clone> Rooms<R> {
     /// A session is in a room no longer. Returns its reader, which ends.
     pub fn leave(&mut self, id: Id, room: &str, now: Instant) -> Option<(R, ReaderId)> {
         if let Some(rooms) = self.of.get_mut(&id) {
-            rooms.remove(room);
+            rooms.retain(|other| **other != *room);
             if rooms.is_empty() {
                 self.of.remove(&id);
             }

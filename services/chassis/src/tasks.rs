@@ -43,14 +43,14 @@ impl Tasks {
     }
 
     /// Starts a task of this owner. It ends by itself, or at the latest when `finish` reaches its deadline; the handle
-    /// then answers `None`.
+    /// then answers `None`. It is boxed, because each hand that it passes through would keep its size again.
     #[expect(clippy::disallowed_methods, reason = "this is the home of tokio::spawn")]
     pub fn spawn<F>(&self, task: F) -> JoinHandle<Option<F::Output>>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let abort = self.abort.clone();
+        let (abort, task) = (self.abort.clone(), Box::pin(task));
         tokio::spawn(self.tracker.track_future(async move { abort.run_until_cancelled_owned(task).await }))
     }
 
