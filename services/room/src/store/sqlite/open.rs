@@ -25,6 +25,10 @@ const APPLICATION_ID: i64 = 0x5052_4c52;
 const BUSY_WITHIN: Duration = Duration::from_secs(4);
 /// Files up to this size are checked whole at start; what is broken in a larger one is found when it is read.
 const CHECKED_BYTES: u64 = 64 * 1024 * 1024;
+/// What the writer keeps of the database in memory.
+const CACHE_KIB: i64 = 16 * 1024;
+/// How many pages the log of changes may have before they are moved into the database: 16 MiB of them.
+const CHECKPOINT_PAGES: i64 = 4_000;
 const STATEMENTS: usize = 32;
 
 /// Takes the lock that keeps a second process out; the lock ends with the file that is returned.
@@ -81,6 +85,10 @@ fn prepare(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
         )));
     }
     connection.pragma_update(None, "synchronous", "full").map_err(failed)?;
+    // Under load most of the writer's time would go into pages that are read again, and moved into the database again,
+    // with every few commits.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(failed)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     if std::fs::metadata(path).is_ok_and(|file| file.len() <= CHECKED_BYTES) {
         check(connection)?;
