@@ -21,6 +21,7 @@ use crate::{limits::Limits, upstream::Upstream};
 
 pub mod audience;
 pub mod event;
+mod handing;
 pub mod history;
 pub mod inbox;
 pub mod lane;

@@ -62,7 +62,7 @@ pub async fn upgrade(
     let Gate { relay, terms, tasks } = gate;
     let task = tasks.spawn(async move {
         if let Some(socket) = opening.socket(&relay.pools().outboxes).await {
-            Session::new(socket, &relay, terms, visitor).run().await;
+            Box::new(Session::new(socket, &relay, terms, visitor)).run().await;
         }
         // The connection's seat is given back when its session is over.
         drop(seat);

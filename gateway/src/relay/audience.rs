@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Instant};
 
 use parlour_feed::{
-    Audience, Budget, Cursor, Entry, Hint, Limits, LogRead, Pools, Read, ReaderId, ReaderKind, Step,
+    Audience, Budget, Cursor, Entry, Hint, Limits, LogRead, Pools, Read, ReaderId, ReaderKind, Ring, Step,
     follower::{Change, Counters},
 };
 use parlour_proto::v1 as proto;
@@ -36,6 +36,8 @@ pub struct Start {
 struct Live {
     audience: Audience<Arc<RoomEvent>, Arc<Wake>>,
     info: proto::RoomInfo,
+    /// Those for whom there is something, and who may be given it without being woken.
+    waiting: Vec<Arc<Wake>>,
 }
 
 /// A room's feed: nothing until it is followed, then for as long as somebody is there.
@@ -101,7 +103,7 @@ impl Feed {
             None => {
                 let audience =
                     Audience::new(start.position, self.limits.clone(), self.seed).within(&self.pools);
-                self.live = Some(Live { audience, info: start.info });
+                self.live = Some(Live { audience, info: start.info, waiting: Vec::new() });
             }
         }
         self.presence(start.presence, start.settling, now);
@@ -143,7 +145,8 @@ impl Feed {
     pub fn join(&mut self, at: Option<Cursor>, wake: Arc<Wake>) -> Option<ReaderId> {
         let version = self.fold.mark().version;
         let live = self.live.as_mut()?;
-        let reader = live.audience.join(ReaderKind::Log, at, wake);
+        let reader = live.audience.join(ReaderKind::Log, at, Arc::clone(&wake));
+        wake.belong(reader);
         live.audience.presence_told(reader, version);
         live.follow_through();
         Some(reader)
@@ -165,6 +168,21 @@ impl Feed {
         into: &mut Vec<Entry<Arc<RoomEvent>>>,
     ) -> Step {
         self.live.as_mut().map_or(Step::Nothing, |live| live.audience.step(reader, budget, now, into))
+    }
+
+    /// Those for whom there is something, and whom the driver is to hand it, or else to wake.
+    pub fn take_waiting(&mut self) -> Vec<Arc<Wake>> {
+        self.live.as_mut().map(|live| std::mem::take(&mut live.waiting)).unwrap_or_default()
+    }
+
+    /// Gives a reader all that it lacks, where that is nothing but events of the ring and `accept` takes them.
+    pub fn catch_up(
+        &mut self,
+        reader: ReaderId,
+        now: Instant,
+        accept: impl FnOnce(Cursor, &Ring<Arc<RoomEvent>>) -> bool,
+    ) -> bool {
+        self.live.as_mut().is_none_or(|live| live.audience.catch_up(reader, now, accept))
     }
 
     /// Whether `poll_read` may have something to say since it said `None`: only then need the driver look.
@@ -194,6 +212,7 @@ impl Feed {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Instant) {
+        self.fold.forget(now);
         if self.fold.tick(now) {
             self.tell_presence();
         }
@@ -203,7 +222,7 @@ impl Feed {
     pub fn deadline(&self) -> Option<Instant> {
         let reading = self.live.as_ref().filter(|_| !self.is_paused);
         let audience = reading.and_then(|live| live.audience.deadline());
-        [audience, self.fold.deadline()].into_iter().flatten().min()
+        [audience, self.fold.deadline(), self.fold.forget_due()].into_iter().flatten().min()
     }
 
     /// Where the room stands here; `None` while it is not followed.
@@ -260,6 +279,10 @@ impl Live {
                 self.info = info.clone();
             }
         }
-        self.audience.drain_woken(Wake::wake);
+        let waiting = &mut self.waiting;
+        self.audience.drain_woken(|wake| match wake.direct() {
+            Some(_) => waiting.push(Arc::clone(wake)),
+            None => wake.wake(),
+        });
     }
 }

@@ -230,13 +230,14 @@ impl Lane {
         else {
             return;
         };
-        let wake = || Wake::new(Arc::clone(inbox), Arc::clone(&wish.room), session);
+        let wake = seated.is_none().then(|| Wake::new(Arc::clone(inbox), Arc::clone(&wish.room), session));
         let told = room.with(|feed| {
-            let reader = seated.or_else(|| feed.join(wish.at, wake()))?;
+            let reader = seated.or_else(|| feed.join(wish.at, wake.clone()?))?;
             Some(Joined {
                 room: Arc::clone(&room),
                 reader,
                 again: seated.is_some(),
+                wake,
                 head: feed.position()?,
                 info: feed.info()?.clone(),
                 shown: feed.fold().shown(),

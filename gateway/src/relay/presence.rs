@@ -19,6 +19,8 @@ use crate::limits::USERS_SHOWN;
 
 /// How many changes, and how many notices, are kept for those who are a little behind.
 const KEPT: usize = 32;
+/// How long they are kept: by then whoever can be told has been, and an idle room holds none.
+const KEPT_FOR: Duration = Duration::from_secs(10);
 /// How many notices a room's plain clients are given one by one, in any second.
 const NOTICES_PER_SECOND: u32 = 20;
 /// Beyond that rate there is one for each of these.
@@ -111,6 +113,8 @@ pub struct Fold {
     said: u32,
     folded: Option<(Instant, bool, String)>,
     shown: Option<Shown>,
+    /// When the changes and notices kept now are kept no longer.
+    forget_due: Option<Instant>,
 }
 
 impl Fold {
@@ -131,6 +135,7 @@ impl Fold {
             said: 0,
             folded: None,
             shown: None,
+            forget_due: None,
         }
     }
 
@@ -165,6 +170,7 @@ impl Fold {
             told.changed.clear();
         }
         self.mark.version += 1;
+        self.forget_due = Some(now + KEPT_FOR);
         let change = Change { version: self.mark.version, presence: told, frames: Frames::default() };
         self.changes.push_back(Arc::new(change));
         if self.changes.len() > KEPT {
@@ -183,6 +189,7 @@ impl Fold {
         match self.folded.take() {
             Some((due, came, name)) if due <= now => {
                 self.mark.version += 1;
+                self.forget_due = Some(now + KEPT_FOR);
                 self.say(came, name);
                 true
             }
@@ -212,6 +219,21 @@ impl Fold {
             Some(skip) => Owed::Each(self.notices.iter().skip(skip).cloned().collect()),
             None => Owed::Whole,
         }
+    }
+
+    /// When [`forget`](Self::forget) is due.
+    pub fn forget_due(&self) -> Option<Instant> {
+        self.forget_due
+    }
+
+    /// Forgets the changes and notices that have been kept long enough.
+    pub fn forget(&mut self, now: Instant) {
+        if self.forget_due.is_none_or(|due| now < due) {
+            return;
+        }
+        self.forgotten = self.changes.back().map_or(self.forgotten, |change| change.version);
+        (self.changes, self.notices) = (VecDeque::new(), VecDeque::new());
+        (self.shown, self.forget_due) = (None, None);
     }
 
     fn is_crowded(&self) -> bool {

@@ -1,7 +1,7 @@
 //! A room that is followed, and the task that drives it.
 //!
 //! Owns the lock around a room's feed, what the relay says of the room, its reads of the log and its timers. Promises that
-//! every read is answered and that nobody holds the lock across an await. Never decides what a reader may take.
+//! every read is answered, that whoever may be handed something is, and that nobody holds the lock across an await. Never decides what a reader may take.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     audience::{Feed, Start},
     event::{Frames, RoomEvent, TypingNotice, entry, hints, id},
+    handing::Handing,
 };
 use crate::{
     limits::{self, Limits},
@@ -142,21 +143,23 @@ impl Room {
         self.end.cancel();
     }
 
-    /// Reads the log for the feed and keeps its times, until the room ends. `reclaim` is called after whatever may have
+    /// Hands out what there is, reads the log for the feed and keeps its times, until the room ends. `reclaim` is called after whatever may have
     /// made the ring grow.
     pub async fn drive(self: Arc<Self>, upstream: Upstream, reclaim: impl Fn()) {
         let mut reads = FuturesUnordered::new();
         let mut gaps = Gaps::new();
+        let mut handing = Handing::new();
         loop {
-            let (wanted, deadline) = self.look(|feed| {
+            let (wanted, deadline, waiting) = self.look(|feed| {
                 let now = super::now();
                 feed.tick(now);
                 let wanted: Vec<_> = std::iter::from_fn(|| feed.poll_read(now)).collect();
                 gaps.count(feed.counters());
-                (wanted, feed.deadline())
+                (wanted, feed.deadline(), feed.take_waiting())
             });
             reclaim();
             reads.extend(wanted.into_iter().map(|read| self.read(upstream.clone(), read)));
+            handing.hand(&self, waiting).await;
             tokio::select! {
                 () = self.end.cancelled() => return,
                 () = self.driver.notified() => {}

@@ -6,20 +6,19 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    future::poll_fn,
     sync::Arc,
     time::Duration,
 };
 
-use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use metrics::Counter;
 use parlour_chassis::rates::{Bucket, Rate};
 use parlour_feed::{Class, Cursor};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -32,12 +31,13 @@ use crate::{
     limits::{ANSWER_BYTES, Limits},
     metrics as names,
     rates::Visitor,
-    relay::{self, Refusal, Relay, history},
+    relay::{self, Refusal, Relay, event::Form, history},
 };
 
 mod departure;
 mod full;
 mod incoming;
+mod live;
 mod plain_verbs;
 mod presence;
 mod pull;
@@ -46,6 +46,7 @@ mod told;
 mod writer;
 
 pub use departure::Departure;
+use departure::Open;
 use seat::Seat;
 use writer::{Queue, Turn, Writer};
 
@@ -121,6 +122,14 @@ enum Held {
     Plain(plain::Request),
 }
 
+/// A `hello` that has no answer.
+#[derive(Debug)]
+struct Opening {
+    id: String,
+    rooms: HashMap<String, String>,
+    since: Instant,
+}
+
 /// How a session ends.
 #[derive(Clone, Copy, Debug)]
 struct Ending {
@@ -151,15 +160,14 @@ pub struct Session<S> {
     /// Who is at the other end.
     visitor: Visitor,
     dialect: Dialect,
-    /// The id of the `hello` that has no answer, its rooms, and since when.
-    opening: Option<(String, HashMap<String, String>, Instant)>,
-    seats: HashMap<Arc<str>, Seat>,
+    opening: Option<Box<Opening>>,
+    seats: HashMap<Arc<str>, Box<Seat>>,
     /// Rooms to look at, beside those the inbox names.
     ready: VecDeque<Arc<str>>,
     asked: HashMap<u64, Asked>,
-    held: Option<Held>,
-    pages: FuturesUnordered<BoxFuture<'static, (Done, OwnedSemaphorePermit)>>,
-    turns: Arc<Semaphore>,
+    held: Option<Box<Held>>,
+    /// What is read, one after the other: the first is under way.
+    pages: VecDeque<BoxFuture<'static, Done>>,
     answers: Queue,
     writer: Writer,
     faults: u32,
@@ -190,8 +198,7 @@ impl<S: Socket> Session<S> {
             ready: VecDeque::new(),
             asked: HashMap::new(),
             held: None,
-            pages: FuturesUnordered::new(),
-            turns: Arc::new(Semaphore::new(1)),
+            pages: VecDeque::new(),
             answers: Queue::new(outboxes),
             writer: Writer::new(outboxes),
             faults: 0,
@@ -211,9 +218,14 @@ impl<S: Socket> Session<S> {
     }
 
     /// Lives until either end closes.
-    pub async fn run(mut self) {
+    pub async fn run(mut self: Box<Self>) {
         let open = self.terms.departure.count();
-        let mut ending = self.live().await;
+        let ending = self.live().await;
+        // Boxed, so that the room its goodbye takes is not kept for its whole life.
+        Box::pin(self.part(ending, open)).await;
+    }
+
+    async fn part(self, mut ending: Ending, open: Open) {
         let (now, mut retry_after_ms) = (Instant::now(), 0);
         let until = now + GOODBYE;
         if let Some((_, returns)) = self.leaving {
@@ -235,38 +247,8 @@ impl<S: Socket> Session<S> {
         socket.close(close).await;
     }
 
-    async fn live(&mut self) -> Ending {
-        let inbox = Arc::clone(self.relay.inbox());
-        let mut inbox = inbox;
-        let drain = self.terms.drain.clone();
-        loop {
-            if !Arc::ptr_eq(&inbox, self.relay.inbox()) {
-                inbox = Arc::clone(self.relay.inbox());
-            }
-            while let Some(told) = inbox.next_told() {
-                self.told(told);
-            }
-            self.release();
-            if let Some(ending) = self.ending.take() {
-                return ending;
-            }
-            self.fill();
-            if let Some(ending) = self.ending.take() {
-                return ending;
-            }
-            let (reads, due) = (self.reads(), self.due());
-            tokio::select! {
-                turn = self.writer.turn(&mut self.socket, reads) => match turn {
-                    Turn::Written | Turn::Blocked => {}
-                    Turn::Gone => return Ending::BROKEN,
-                    Turn::Incoming(incoming) => self.incoming(incoming),
-                },
-                () = inbox.notified() => {}
-                Some((done, _turn)) = self.pages.next(), if !self.is_full() => self.done(done),
-                () = tokio::time::sleep_until(due) => self.tick(),
-                () = drain.cancelled(), if self.leaving.is_none() => self.go_away(),
-            }
-        }
+    fn form(&self) -> Form {
+        if self.dialect == Dialect::Plain { Form::Plain } else { Form::Full }
     }
 
     /// Whether the socket is read: not while too much waits that reading would add to.
@@ -300,8 +282,8 @@ impl<S: Socket> Session<S> {
         if let Some(since) = self.writer.blocked_since() {
             due = due.min(since + limits.stall);
         }
-        if let Some((_, _, since)) = &self.opening {
-            due = due.min(*since + limits.request);
+        if let Some(opening) = &self.opening {
+            due = due.min(opening.since + limits.request);
         }
         if let Some((until, _)) = self.leaving {
             due = due.min(until);
@@ -327,8 +309,8 @@ impl<S: Socket> Session<S> {
         if self.alive + limits.heartbeat_lost <= now {
             return self.lost();
         }
-        if self.opening.as_ref().is_some_and(|(_, _, since)| *since + limits.request <= now) {
-            let id = self.opening.take().map(|(id, ..)| id).unwrap_or_default();
+        if self.opening.as_ref().is_some_and(|opening| opening.since + limits.request <= now) {
+            let id = self.opening.take().map(|opening| opening.id).unwrap_or_default();
             self.refuse(&id, None, &Refusal::unavailable());
             return self.end(Ending::of(Close::GoingAway));
         }
@@ -341,7 +323,7 @@ impl<S: Socket> Session<S> {
     /// No sign of life came in time, unless this process was too slow to see it.
     fn lost(&mut self) {
         let reads = self.reads();
-        match self.writer.turn(&mut self.socket, reads).now_or_never() {
+        match poll_fn(|cx| self.writer.poll_turn(cx, &mut self.socket, reads)).now_or_never() {
             Some(Turn::Incoming(incoming)) => self.incoming(incoming),
             _ => self.end(Ending::of(Close::HeartbeatLost)),
         }
@@ -425,13 +407,18 @@ impl<S: Socket> Session<S> {
     /// Puts a page, or a name, on order: one is read at a time, and the next once that one waits to be written. Pages are
     /// large, and a browser that asks for many and takes none is not to fill the memory with them (P8).
     fn order(&mut self, done: impl Future<Output = Done> + Send + 'static) {
-        let turns = Arc::clone(&self.turns);
-        let in_turn = async move {
-            let turn = turns.acquire_owned().await.expect("nobody closes it");
-            (done.await, turn)
-        };
-        self.pages.push(in_turn.boxed());
+        self.pages.push_back(done.boxed());
     }
+}
+
+/// An event's frame in the full dialect.
+fn full_event(event: &proto::Event) -> Option<Bytes> {
+    Some(frame::encode("", &chat_response::Frame::Event(event.clone())).wire().clone())
+}
+
+/// An event's frame in the plain dialect; nothing is said of some.
+fn plain_event(event: &proto::Event) -> Option<Bytes> {
+    plain::event(event).map(|frame| frame.wire().clone())
 }
 
 fn millis(time: Duration) -> u32 {

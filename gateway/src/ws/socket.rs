@@ -3,12 +3,16 @@
 //! Owns what the gateway asks of a WebSocket (`Socket`) and the ready frames it is given; `socket/tcp.rs` is the one that
 //! ships. Never knows what a frame says.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::close::Close;
+use crate::relay::inbox::Outlet;
 
 mod tcp;
 
@@ -122,6 +126,13 @@ pub trait Socket: Send + Sized {
 
     /// Takes the next thing that came. After `Closed`, `Broken` and `Failed` nothing more comes.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Incoming>;
+
+    /// What others write to while the session rests.
+    fn outlet(&self) -> Arc<dyn Outlet>;
+
+    /// Whether the session rests from now on: it has nothing to say, and others may write. Once this has been said to be
+    /// over, nobody is writing. Where something has not been taken yet, it does not rest.
+    fn rest(&mut self, rests: bool);
 
     /// Ends the connection with this code, within a bounded time.
     fn close(self, close: Close) -> impl Future<Output = ()> + Send;

@@ -1,6 +1,6 @@
 //! The readers' rules, one story each (FEED, "Reader's step").
 
-use parlour_feed::{Budget, Cursor, Limits, LogRead, ReaderKind, ResyncReason, Step, Verdict};
+use parlour_feed::{Budget, Cursor, Limits, LogRead, ReaderId, ReaderKind, ResyncReason, Step, Verdict};
 
 mod model;
 
@@ -18,6 +18,42 @@ fn a_late_joiner_is_given_the_log_then_the_ring_then_what_comes() {
     assert_eq!(story.woken(), [0]);
     assert_eq!(story.steps(reader), (Step::Events, vec![151, 152]), "several in one write");
     assert_eq!(story.steps(reader), (Step::Nothing, vec![]));
+}
+
+#[test]
+fn p3_a_reader_that_only_waits_catches_up_with_the_ring_once_and_with_nothing_else() {
+    let mut story = Story::new(5, Limits { ring_events: 10, ..Limits::default() });
+    let reader = story.joins(story.at(5));
+    assert_eq!(story.steps(reader), (Step::Nothing, vec![]));
+    story.appends(2);
+    assert_eq!(story.woken(), [0]);
+    assert_eq!(catches_up(&mut story, reader, true), Some(vec![6, 7]));
+    assert_eq!(catches_up(&mut story, reader, true), Some(vec![]));
+    story.appends(1);
+    assert_eq!(story.woken(), [0], "it waits again");
+    assert_eq!(catches_up(&mut story, reader, false), None);
+    assert_eq!(story.steps(reader), (Step::Events, vec![8]), "what was not taken is still to come");
+    story.audience.set_presence(1);
+    story.appends(1);
+    assert_eq!(catches_up(&mut story, reader, true), None, "a step says what else it is owed");
+    assert_eq!(story.steps(reader), (Step::Events, vec![9]));
+    assert!(matches!(story.steps(reader).0, Step::Presence { .. }));
+    assert_eq!(catches_up(&mut story, reader, true), Some(vec![]));
+    story.appends(11);
+    assert_eq!(catches_up(&mut story, reader, true), None, "what follows is not in the ring");
+    assert_eq!(story.reads_out(reader), (10..=20).collect::<Vec<_>>());
+    story.audience.leave(reader);
+    story.appends(1);
+    assert_eq!(catches_up(&mut story, reader, true), Some(vec![]), "nothing for one who left");
+}
+
+fn catches_up(story: &mut Story, reader: ReaderId, takes: bool) -> Option<Vec<u64>> {
+    let mut given = Vec::new();
+    let has_all = story.audience.catch_up(reader, story.now, |from, ring| {
+        given = ring.after(from.seq).map(|entry| entry.cursor.seq).collect();
+        takes
+    });
+    has_all.then_some(given)
 }
 
 #[test]

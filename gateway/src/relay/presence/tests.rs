@@ -120,6 +120,22 @@ fn p9_above_the_limit_names_are_left_out_and_the_count_is_not() {
 }
 
 #[test]
+fn p7_what_everybody_was_told_is_forgotten_and_whoever_comes_later_is_owed_the_whole() {
+    let (mut fold, now) = fold();
+    fold.apply(diff(&[1], &[], 1), false, now);
+    let (before, due) = (fold.mark(), fold.forget_due().unwrap());
+    fold.apply(diff(&[2], &[], 2), false, now + Duration::from_secs(1));
+    fold.forget(due);
+    assert_eq!(changes(&fold, before.version).len(), 1, "the last change counts");
+    fold.forget(due + Duration::from_secs(1));
+    assert!(matches!(fold.changes_since(before.version), Owed::Whole));
+    assert!(matches!(fold.notices_since(before.notices), Owed::Whole));
+    let after = fold.mark();
+    assert!(changes(&fold, after.version).is_empty() && notices(&fold, after.notices).is_empty());
+    assert_eq!((fold.forget_due(), fold.shown().users.len()), (None, 2));
+}
+
+#[test]
 fn whoever_is_too_far_behind_is_owed_the_whole() {
     let (mut fold, now) = fold();
     for n in 0..100 {

@@ -9,7 +9,7 @@ use parlour_proto::v1 as proto;
 use parlour_proto::v1::{chat_request, chat_response::Frame as Down, open_session::Credentials};
 use tokio::time::Instant;
 
-use super::{Asked, Close, Dialect, Done, Ending, Held, Joining, Session, Socket};
+use super::{Asked, Close, Dialect, Done, Ending, Held, Joining, Opening, Session, Socket};
 use crate::{
     limits,
     relay::{
@@ -91,7 +91,7 @@ impl<S: Socket> Session<S> {
         };
         let name = hello.name.unwrap_or_default();
         self.relay.open(proto::OpenSession { credentials, name, ..Default::default() });
-        self.opening = Some((id, hello.rooms, Instant::now()));
+        self.opening = Some(Box::new(Opening { id, rooms: hello.rooms, since: Instant::now() }));
     }
 
     /// Joins the rooms that `hello` came with.

@@ -76,12 +76,12 @@ impl<S: Socket> Session<S> {
 
     /// Holds a request back, and so whatever follows it, until `release` finds that it may go on.
     pub(super) fn hold(&mut self, held: Held) {
-        self.held = Some(held);
+        self.held = Some(Box::new(held));
     }
 
     /// Lets the request that was held back for a room go on, if that room's join is answered now.
     pub(super) fn release(&mut self) {
-        let room = match &self.held {
+        let room = match self.held.as_deref() {
             Some(Held::Full(_, request)) => super::full::room_of(request).map(str::to_owned),
             Some(Held::Plain(request)) => Some(request.room.clone()),
             None => return,
@@ -97,7 +97,7 @@ impl<S: Socket> Session<S> {
     pub(super) fn named(&mut self, name: Result<std::sync::Arc<str>, Refusal>) {
         match name {
             Ok(_) => self.go_on(),
-            Err(refusal) => match self.held.take() {
+            Err(refusal) => match self.held.take().map(|held| *held) {
                 Some(Held::Full(id, request)) => {
                     self.refuse(&id, super::full::room_of(&request), &refusal);
                 }
@@ -118,7 +118,7 @@ impl<S: Socket> Session<S> {
     }
 
     fn go_on(&mut self) {
-        match self.held.take() {
+        match self.held.take().map(|held| *held) {
             Some(Held::Full(id, request)) => self.full(id, request),
             Some(Held::Plain(request)) => self.plain(request),
             None => {}

@@ -9,7 +9,7 @@ use parlour_feed::{Budget, Class, Entry, Step};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
 
-use super::{Dialect, Frame, Session, Socket, frame, plain, seat::State};
+use super::{Dialect, Frame, Session, Socket, frame, full_event, plain, plain_event, seat::State};
 use crate::relay::event::{Form, RoomEvent};
 
 /// What is taken from a room before the next has its turn.
@@ -96,6 +96,7 @@ impl<S: Socket> Session<S> {
                 start.joined.cursor = head;
             }
             self.writer.put(frame::encode(&start.id, &chat_response::Frame::Joined(start.joined)));
+            self.be_direct(name);
         }
     }
 
@@ -104,10 +105,8 @@ impl<S: Socket> Session<S> {
         let mut delivered = 0;
         for Entry { event, .. } in entries {
             let wire = event.frames.get(form, || match form {
-                Form::Full => {
-                    Some(frame::encode("", &chat_response::Frame::Event(event.event.clone())).wire().clone())
-                }
-                Form::Plain => plain::event(&event.event).map(|frame| frame.wire().clone()),
+                Form::Full => full_event(&event.event),
+                Form::Plain => plain_event(&event.event),
             });
             if let Some(wire) = wire {
                 self.writer.put(Frame::of_wire(wire));
@@ -115,10 +114,6 @@ impl<S: Socket> Session<S> {
             }
         }
         self.deliveries.increment(delivered);
-    }
-
-    fn form(&self) -> Form {
-        if self.dialect == Dialect::Plain { Form::Plain } else { Form::Full }
     }
 
     fn tell_typing(&mut self) {

@@ -9,7 +9,7 @@ use parlour_feed::{Cursor, ReaderId};
 use parlour_proto::v1 as proto;
 use tokio::time::{Duration, Instant};
 
-use crate::relay::{Room, presence::Mark};
+use crate::relay::{Room, inbox::Wake, presence::Mark};
 
 /// How often somebody may be said to type.
 const TYPING: Duration = Duration::from_secs(1);
@@ -37,6 +37,7 @@ pub(super) struct Start {
 pub(super) struct Seat {
     pub(super) room: Arc<Room>,
     pub(super) reader: ReaderId,
+    pub(super) wake: Option<Arc<Wake>>,
     pub(super) state: State,
     /// The display name there, in the plain dialect.
     pub(super) name: String,

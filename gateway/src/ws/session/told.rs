@@ -3,7 +3,7 @@
 //! Owns the answers to what was asked: of the relay, and of what was read beside it. Promises one answer to each request
 //! that is owed one, and that `joined` is said in the reader's own order (P3, P11). Never asks anything by itself.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use parlour_feed::Cursor;
 use parlour_proto::v1 as proto;
@@ -27,7 +27,7 @@ impl<S: Socket> Session<S> {
         match told {
             Told::Opened(Ok(opened)) => self.opened(opened),
             Told::Opened(Err(refusal)) => self.not_opened(&refusal),
-            Told::Joined(number, answer) => match (self.asked.remove(&number), answer) {
+            Told::Joined(number, answer) => match (self.answered(number), answer) {
                 (Some(Asked::Join(joining)), Ok(joined)) => self.joined(*joining, *joined),
                 (Some(Asked::Join(joining)), Err(refusal)) => self.not_joined(&joining, &refusal),
                 (_, Ok(joined)) => self.relay.leave(joined.room.name()),
@@ -53,9 +53,17 @@ impl<S: Socket> Session<S> {
         }
     }
 
+    fn answered(&mut self, number: u64) -> Option<Asked> {
+        let asked = self.asked.remove(&number);
+        if self.asked.is_empty() {
+            self.asked = HashMap::new(); // most sessions wait: they hold nothing meanwhile
+        }
+        asked
+    }
+
     fn opened(&mut self, opened: proto::SessionOpened) {
         // A plain session hears nothing of it.
-        let Some((id, rooms, _)) = self.opening.take() else { return };
+        let Some(opening) = self.opening.take() else { return };
         let user = match opened.outcome {
             Some(proto::session_opened::Outcome::User(user)) => Some(user),
             _ => None,
@@ -73,13 +81,13 @@ impl<S: Socket> Session<S> {
                 page: limits::PAGE_MAX,
             }),
         };
-        self.answer(&id, Down::Welcome(welcome));
-        self.first_rooms(rooms);
+        self.answer(&opening.id, Down::Welcome(welcome));
+        self.first_rooms(opening.rooms);
     }
 
     fn not_opened(&mut self, refusal: &Refusal) {
         let opening = self.opening.take();
-        let (was_open, id) = (opening.is_none(), opening.map(|(id, ..)| id).unwrap_or_default());
+        let (was_open, id) = (opening.is_none(), opening.map(|opening| opening.id).unwrap_or_default());
         self.refuse(&id, None, refusal);
         match refusal.0.code.as_str() {
             "UNAUTHENTICATED" => self.end(Ending::of(Close::Unauthenticated)),
@@ -94,7 +102,7 @@ impl<S: Socket> Session<S> {
     }
 
     fn joined(&mut self, joining: Joining, joined: Joined) {
-        let Joined { room, reader, again, head, info, shown, user: _ } = joined;
+        let Joined { room, reader, again, wake, head, info, shown, user: _ } = joined;
         let name = Arc::clone(&joining.room);
         if again && let Some(seat) = self.seats.get_mut(&name) {
             (seat.is_monitor, seat.mark) = (joining.is_monitor, shown.mark);
@@ -107,9 +115,10 @@ impl<S: Socket> Session<S> {
             }
             return;
         }
-        let mut seat = Seat {
+        let mut seat = Box::new(Seat {
             room,
             reader,
+            wake,
             state: State::Live,
             name: joining.name.clone(),
             is_monitor: joining.is_monitor,
@@ -117,7 +126,7 @@ impl<S: Socket> Session<S> {
             presence_owed: None,
             head,
             typed: None,
-        };
+        });
         if self.dialect == Dialect::Plain {
             self.welcome_plain(&joining, &shown);
         } else {
@@ -133,6 +142,7 @@ impl<S: Socket> Session<S> {
             }
         }
         self.seats.insert(Arc::clone(&name), seat);
+        self.be_direct(&name);
         self.ready.push_back(name);
     }
 
@@ -158,6 +168,7 @@ impl<S: Socket> Session<S> {
                 start.joined.messages.clone_from(&page.messages);
                 start.joined.more = page.more;
                 self.answer(&start.id, Down::Joined(start.joined));
+                self.be_direct(name);
                 self.ready.push_back(Arc::clone(name));
             }
             Err(refusal) => {
@@ -177,7 +188,7 @@ impl<S: Socket> Session<S> {
     }
 
     fn posted(&mut self, number: u64, answer: Result<proto::Ack, Refusal>) {
-        let Some(Asked::Post { id, room }) = self.asked.remove(&number) else { return };
+        let Some(Asked::Post { id, room }) = self.answered(number) else { return };
         match answer {
             Ok(_) if self.dialect == Dialect::Plain => {}
             Ok(ack) => self.answer(&id, Down::Ack(ack)),

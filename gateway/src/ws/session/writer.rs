@@ -47,6 +47,9 @@ impl Queue {
     pub(super) fn pop_front(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front()?;
         self.share.shrink(frame.len());
+        if self.frames.is_empty() {
+            self.frames = VecDeque::new(); // most sessions wait: they hold nothing meanwhile
+        }
         Some(frame)
     }
 
@@ -90,25 +93,23 @@ impl Writer {
         self.blocked_since
     }
 
-    /// Writes what the socket takes, and reads if `reads`. Cancel-safe: nothing is taken before it is returned.
-    pub(super) async fn turn(&mut self, socket: &mut impl Socket, reads: bool) -> Turn {
-        poll_fn(|cx| {
-            let was_blocked = self.blocked_since.is_some();
-            match self.poll_write(socket, cx) {
-                Poll::Ready(Ok(true)) => return Poll::Ready(Turn::Written),
-                Poll::Ready(Err(Gone)) => return Poll::Ready(Turn::Gone),
-                Poll::Ready(Ok(false)) | Poll::Pending => {}
-            }
-            if reads && let Poll::Ready(incoming) = socket.poll_read(cx) {
-                return Poll::Ready(Turn::Incoming(incoming));
-            }
-            if !was_blocked && self.blocked_since.is_some() {
-                Poll::Ready(Turn::Blocked)
-            } else {
-                Poll::Pending
-            }
-        })
-        .await
+    /// Writes what the socket takes, and reads if `reads`.
+    pub(super) fn poll_turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &mut impl Socket,
+        reads: bool,
+    ) -> Poll<Turn> {
+        let was_blocked = self.blocked_since.is_some();
+        match self.poll_write(socket, cx) {
+            Poll::Ready(Ok(true)) => return Poll::Ready(Turn::Written),
+            Poll::Ready(Err(Gone)) => return Poll::Ready(Turn::Gone),
+            Poll::Ready(Ok(false)) | Poll::Pending => {}
+        }
+        if reads && let Poll::Ready(incoming) = socket.poll_read(cx) {
+            return Poll::Ready(Turn::Incoming(incoming));
+        }
+        if !was_blocked && self.blocked_since.is_some() { Poll::Ready(Turn::Blocked) } else { Poll::Pending }
     }
 
     /// Writes until nothing is left, the socket is gone, or the time is up.
@@ -142,7 +143,7 @@ impl Writer {
         if has_written {
             return Poll::Ready(Ok(true));
         }
-        // Also the socket's own answers.
+        // Also what others could not write, and the socket's own answers.
         match socket.poll_flush(cx) {
             Poll::Ready(flushed) => flushed?,
             Poll::Pending => return self.blocked(),

@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use super::{Frame, Gone, Incoming, Kind, Socket};
-use crate::ws::close::Close;
+use crate::{relay::inbox::Outlet, ws::close::Close};
 
 /// What is read from a connection at once, where something has come; of a larger frame, its rest.
 const READ_BYTES: usize = 1024;
@@ -49,6 +49,8 @@ struct Out {
     share: Share,
     /// The connection took no more when it was last written.
     is_blocked: bool,
+    /// The session has nothing to say, and lets others write.
+    is_resting: bool,
 }
 
 impl Out {
@@ -119,6 +121,23 @@ impl Wire {
             }
             ready!(self.stream.poll_write_ready(cx)).map_err(|_| Gone)?;
         }
+    }
+}
+
+impl Outlet for Wire {
+    fn hand(&self, take: &mut dyn FnMut() -> Option<Bytes>) -> bool {
+        let mut out = self.out();
+        if !out.is_resting {
+            return false;
+        }
+        let Some(bytes) = take() else { return false };
+        let taken = if bytes.is_empty() { 0 } else { self.stream.try_write(&bytes).unwrap_or(0) };
+        if taken < bytes.len() {
+            // Where the connection is gone, the session finds that out when it writes this.
+            out.push(bytes.slice(taken..));
+            (out.is_blocked, out.is_resting) = (true, false);
+        }
+        out.is_resting
     }
 }
 
@@ -198,7 +217,8 @@ impl TcpSocket {
     /// Takes over a connection; `early` is what has been read of it beyond the request. A message may have `frame_bytes`;
     /// what waits to be written counts among `outboxes`.
     pub fn new(stream: TcpStream, early: Bytes, frame_bytes: usize, outboxes: &Pool) -> Self {
-        let out = Out { waiting: VecDeque::new(), share: outboxes.share(), is_blocked: false };
+        let out =
+            Out { waiting: VecDeque::new(), share: outboxes.share(), is_blocked: false, is_resting: false };
         let wire = Arc::new(Wire { stream, out: Mutex::new(out) });
         Self { wire, early, reading: None, frame_bytes }
     }
@@ -306,6 +326,15 @@ impl Socket for TcpSocket {
         }
     }
 
+    fn outlet(&self) -> Arc<dyn Outlet> {
+        Arc::clone(&self.wire) as _
+    }
+
+    fn rest(&mut self, rests: bool) {
+        let mut out = self.wire.out();
+        out.is_resting = rests && out.waiting.is_empty();
+    }
+
     async fn close(mut self, close: Close) {
         // A peer that takes or answers nothing in time is cut off: what it did not take, it will find missing.
         let _ = tokio::time::timeout(CLOSE_LIMIT, self.part(close)).await;
@@ -342,7 +371,11 @@ pub async fn echo(mut socket: TcpSocket) {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+    use bytes::BytesMut;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
     use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
     use super::*;
@@ -401,5 +434,42 @@ mod tests {
         peer.write_all(&all[11..]).await.unwrap();
         assert_eq!(socket.read().await, Incoming::Text("two".into()));
         assert!(is_idle(&mut socket).await);
+    }
+
+    #[tokio::test]
+    async fn p3_what_others_write_is_whole_and_in_order_and_only_while_the_session_rests() {
+        let (mut socket, mut peer) = connected().await;
+        let outlet = socket.outlet();
+        assert!(!outlet.hand(&mut || panic!("it does not rest")));
+        socket.rest(true);
+        assert!(!outlet.hand(&mut || None), "there was nothing to hand");
+        // Until the peer's side is full, then what is left waits for the session.
+        let run: Bytes =
+            (0..300).flat_map(|nth| Frame::text(&nth.to_string().repeat(100)).wire().to_vec()).collect();
+        let mut expected = BytesMut::new();
+        loop {
+            expected.extend_from_slice(&run);
+            if !outlet.hand(&mut || Some(run.clone())) {
+                break;
+            }
+        }
+        assert!(!outlet.hand(&mut || panic!("something is left")));
+        socket.rest(true);
+        assert!(!outlet.hand(&mut || panic!("as long as it is, nobody else writes")));
+        let last = Frame::text("the session's own");
+        let pushed = poll_fn(|cx| Poll::Ready(socket.poll_push(cx, &last).is_ready())).await;
+        assert!(!pushed, "P8: nothing is added to what the peer does not take");
+        expected.extend_from_slice(last.wire());
+        let mut taken = vec![0; expected.len()];
+        let writing = async {
+            poll_fn(|cx| socket.poll_push(cx, &last)).await.unwrap();
+            socket.flush().await.unwrap();
+        };
+        let (_, read) = tokio::join!(writing, peer.read_exact(&mut taken));
+        read.unwrap();
+        assert!(taken == expected, "each frame once, whole and in order");
+        assert_eq!(socket.wire.out().share.bytes(), 0);
+        socket.rest(true);
+        assert!(outlet.hand(&mut || Some(last.wire().clone())), "it rests again");
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     pages::Look,
     planted::{self, Mistake},
     readers::{ReaderId, ReaderKind},
+    ring::Ring,
 };
 
 /// What a reader can take at once. The first event is always taken.
@@ -102,6 +103,31 @@ impl<E: Weigh + Clone, W> Audience<E, W> {
             Source::Unknown => Step::Nothing,
             Source::Lost(reason) => Step::Resync { cursor: self.place_at_end(id), reason },
         }
+    }
+
+    /// Gives a reader all that it lacks, where that is nothing but events of the ring and `accept` takes them: those after
+    /// a cursor, to the ring's end. It waits then, as after a step that brought `Nothing`. False: it stands where it
+    /// stood, and a step says what it is to be given.
+    pub fn catch_up(
+        &mut self,
+        id: ReaderId,
+        now: Instant,
+        accept: impl FnOnce(Cursor, &Ring<E>) -> bool,
+    ) -> bool {
+        let Some(reader) = self.readers.get(id) else { return true }; // it has left
+        let at = reader.position;
+        if self.presence.is_some() && reader.presence != self.presence {
+            return false;
+        }
+        if at != self.position() {
+            if !self.follower.ring().holds(at) || !accept(at, self.follower.ring()) {
+                return false;
+            }
+            self.ring_read = Some(now);
+        }
+        self.place_at_end(id);
+        self.readers.push(self.idle, id.index());
+        true
     }
 
     /// Whether a joiner's cursor is one from which it can be given what follows; takes nothing. For whoever must say
