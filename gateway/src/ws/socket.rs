@@ -127,6 +127,9 @@ pub trait Socket: Send + Sized {
     /// Takes the next thing that came. After `Closed`, `Broken` and `Failed` nothing more comes.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Incoming>;
 
+    /// How many bytes the connection has taken so far of what had to wait, those of frames under way too.
+    fn taken(&self) -> u64;
+
     /// What others write to while the session rests.
     fn outlet(&self) -> Arc<dyn Outlet>;
 

@@ -71,11 +71,13 @@ impl Queue {
 pub(super) struct Writer {
     frames: Queue,
     blocked_since: Option<Instant>,
+    /// What the socket had taken then.
+    taken: u64,
 }
 
 impl Writer {
     pub(super) fn new(outboxes: &Pool) -> Self {
-        Self { frames: Queue::new(outboxes), blocked_since: None }
+        Self { frames: Queue::new(outboxes), blocked_since: None, taken: 0 }
     }
 
     /// Puts a frame behind the others.
@@ -137,7 +139,7 @@ impl Writer {
                     self.blocked_since = None;
                     self.frames.pop_front();
                 }
-                Poll::Pending => return self.blocked(),
+                Poll::Pending => return self.blocked(socket),
             }
         }
         if has_written {
@@ -146,14 +148,18 @@ impl Writer {
         // Also what others could not write, and the socket's own answers.
         match socket.poll_flush(cx) {
             Poll::Ready(flushed) => flushed?,
-            Poll::Pending => return self.blocked(),
+            Poll::Pending => return self.blocked(socket),
         }
         self.blocked_since = None;
         Poll::Ready(Ok(false))
     }
 
-    fn blocked<T>(&mut self) -> Poll<T> {
-        self.blocked_since.get_or_insert_with(Instant::now);
+    /// A part of a large frame counts: who takes that is slow, and no more.
+    fn blocked<T>(&mut self, socket: &impl Socket) -> Poll<T> {
+        let taken = socket.taken();
+        if self.blocked_since.is_none() || self.taken != taken {
+            (self.blocked_since, self.taken) = (Some(Instant::now()), taken);
+        }
         Poll::Pending
     }
 }

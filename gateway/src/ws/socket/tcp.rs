@@ -47,6 +47,8 @@ struct Wire {
 struct Out {
     waiting: VecDeque<Bytes>,
     share: Share,
+    /// How many bytes the connection has taken of what had to wait.
+    taken_bytes: u64,
     /// The connection took no more when it was last written.
     is_blocked: bool,
     /// The session has nothing to say, and lets others write.
@@ -83,6 +85,7 @@ impl Out {
 
     fn taken(&mut self, mut taken: usize) {
         self.share.shrink(taken);
+        self.taken_bytes += taken as u64;
         while let Some(first) = self.waiting.front_mut() {
             if first.len() > taken {
                 return first.advance(taken);
@@ -217,8 +220,13 @@ impl TcpSocket {
     /// Takes over a connection; `early` is what has been read of it beyond the request. A message may have `frame_bytes`;
     /// what waits to be written counts among `outboxes`.
     pub fn new(stream: TcpStream, early: Bytes, frame_bytes: usize, outboxes: &Pool) -> Self {
-        let out =
-            Out { waiting: VecDeque::new(), share: outboxes.share(), is_blocked: false, is_resting: false };
+        let out = Out {
+            waiting: VecDeque::new(),
+            share: outboxes.share(),
+            taken_bytes: 0,
+            is_blocked: false,
+            is_resting: false,
+        };
         let wire = Arc::new(Wire { stream, out: Mutex::new(out) });
         Self { wire, early, reading: None, frame_bytes }
     }
@@ -324,6 +332,10 @@ impl Socket for TcpSocket {
             }
             self.reading.get_or_insert_with(|| Reading::new(self.frame_bytes));
         }
+    }
+
+    fn taken(&self) -> u64 {
+        self.wire.out().taken_bytes
     }
 
     fn outlet(&self) -> Arc<dyn Outlet> {
