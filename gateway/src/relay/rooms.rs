@@ -36,6 +36,8 @@ struct Closing {
     session: Id,
     name: String,
     until: Instant,
+    /// Its join had no answer: it may have been admitted, and others told of it.
+    is_joining: bool,
 }
 
 /// A room and who is in it. `R` is the room itself.
@@ -169,11 +171,12 @@ impl<R: Clone> Rooms<R> {
             if followed.seats.is_empty() {
                 followed.idle_since = Some(now);
             }
-            let Some(reader) = seat.reader else { continue };
-            ended.push((followed.room.clone(), reader));
-            if !seat.is_monitor {
+            let is_joining = seat.reader.is_none();
+            ended.extend(seat.reader.map(|reader| (followed.room.clone(), reader)));
+            if is_joining || !seat.is_monitor {
                 followed.closing.retain(|closing| closing.until > now);
-                followed.closing.push(Closing { session: id, name: seat.name, until: now + grace });
+                let until = now + grace;
+                followed.closing.push(Closing { session: id, name: seat.name, until, is_joining });
             }
         }
         ended
@@ -207,13 +210,14 @@ impl<R: Clone> Followed<R> {
         self.closing.retain(|closing| closing.until > now);
         let mut seats: Vec<_> = self.seats.iter().collect();
         seats.sort_unstable_by_key(|(id, _)| *id);
-        let joining = seats.iter().filter(|(_, seat)| seat.reader.is_none());
+        let joining = seats.iter().filter(|(_, seat)| seat.reader.is_none()).map(|(id, _)| *id);
+        let left = self.closing.iter().filter(|closing| closing.is_joining).map(|closing| &closing.session);
         let follow = proto::Follow {
             room: name.to_owned(),
             position: String::new(),
             admitted: seats.iter().filter_map(|(id, seat)| admitted(id, seat)).collect(),
             closing: self.closing_entries(now),
-            joining: joining.map(|(id, _)| id_bytes(id)).collect(),
+            joining: joining.chain(left).map(id_bytes).collect(),
         };
         (self.room.clone(), follow)
     }

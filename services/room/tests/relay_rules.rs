@@ -123,24 +123,27 @@ async fn attach_comes_first_and_once_and_silence_ends_a_stream() {
 async fn p7_a_roster_keeps_who_closed_in_their_grace_and_who_joins_if_held() {
     let house = House::with(|settings| settings.grace_closed = Duration::from_secs(60)).await;
     let mut watcher = Watcher::of(&house).await;
-    let first = inside(&house, &["Ada", "Bob", "Cyd", "Dan"]).await;
+    let first = inside(&house, &["Ada", "Bob", "Cyd", "Dan", "Eli"]).await;
     first.closes(2, v1::CloseReason::Closed).await;
     drop(first);
     let mut second = Gateway::attach(&house, 1, 2).await;
     second.opens(1, "Ada").await;
     second.opens(3, "Cyd").await;
     let grace = |n, grace_ms| v1::ClosingEntry { session: session(n), name: String::new(), grace_ms };
-    second.opens(5, "Eve").await;
+    second.opens(5, "Eli").await;
+    second.opens(6, "Eve").await;
     let follow = v1::Follow {
-        closing: vec![grace(2, 2_000)],
-        joining: vec![session(3), session(5)], // Cyd is held; Eve never was
+        // Eli and Eve closed before their joins had an answer.
+        closing: vec![grace(2, 2_000), grace(5, 4_000), grace(6, 60_000)],
+        joining: vec![session(3), session(5), session(6)], // Cyd and Eli are held; Eve never was
         ..again(&[1])
     };
     second.says(Up::Follow(follow)).await;
     let snapshot = second.until(following).await.presence.and_then(|told| told.presence).expect("a snapshot");
-    assert_eq!(names(&snapshot.users), ["Ada", "Bob", "Cyd"], "a join unanswered admits nobody");
+    assert_eq!(names(&snapshot.users), ["Ada", "Bob", "Cyd", "Eli"], "a join unanswered admits nobody");
     assert_eq!(watcher.left().await, "Dan", "who is not named leaves at once");
     assert_eq!(watcher.left().await, "Bob", "who closed, when what is left of the grace is over");
+    assert_eq!(watcher.left().await, "Eli", "and who closed without knowing that it was in");
     house.close().await;
 }
 

@@ -51,6 +51,12 @@ fn p7_a_roster_names_who_was_admitted_who_closes_and_who_joins() {
     assert_eq!((follow.closing.len(), follow.closing[0].grace_ms), (1, 5_000));
     assert_eq!(follow.joining, [id_bytes(&carl)]);
     assert!(rooms.roster(now + GRACE)[0].1.closing.is_empty());
+    // Whoever closes before the answer may have been admitted all the same.
+    assert!(rooms.close(carl, GRACE, now).is_empty());
+    let roster = rooms.roster(now + GRACE / 2);
+    let closing: Vec<_> = roster[0].1.closing.iter().map(|entry| entry.session.clone()).collect();
+    assert_eq!(closing, [id_bytes(&carl)]);
+    assert_eq!(roster[0].1.joining, [id_bytes(&carl)]);
 }
 
 #[test]

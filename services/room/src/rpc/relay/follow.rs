@@ -61,6 +61,7 @@ pub(super) struct Loading {
 /// A session that closed before its room was loaded: it is in grace all the same.
 struct Closed {
     session: SessionId,
+    /// Who it is; `None` where that is not known, or it may never have been admitted: then it is kept if held.
     user: Option<User>,
     until: Instant,
 }
@@ -72,6 +73,11 @@ pub(super) struct Ready {
     pub(super) told: u64,
     /// Who is admitted, and from which version of presence on it may be told so.
     joins: VecDeque<(SessionId, u64, Down)>,
+}
+
+/// Whether a roster names a session whose join has no answer.
+fn is_joining(follow: &v1::Follow, session: SessionId) -> bool {
+    follow.joining.iter().any(|joining| joining[..] == session.as_bytes()[..])
 }
 
 impl Closed {
@@ -104,6 +110,8 @@ impl Followed {
             let mut present = loading.follow.admitted.iter().filter(|entry| !entry.monitor);
             if let Some(entry) = present.find(|entry| entry.session[..] == session.as_bytes()[..]) {
                 loading.closed.push(Closed { session, user: user(&entry.name), until });
+            } else if is_joining(&loading.follow, session) {
+                loading.closed.push(Closed { session, user: None, until });
             }
         }
         self.forget(session);
@@ -289,7 +297,8 @@ impl Desk {
     fn closing(&self, follow: &v1::Follow, now: Instant) -> Vec<Closed> {
         let closed = |entry: &v1::ClosingEntry| {
             let session = id(&entry.session).ok()?;
-            let user = self.sessions.user(&self.auth, session, &entry.name).ok();
+            let known = self.sessions.user(&self.auth, session, &entry.name).ok();
+            let user = known.filter(|_| !is_joining(follow, session));
             Some(Closed { session, user, until: now + Duration::from_millis(entry.grace_ms.into()) })
         };
         follow.closing.iter().filter_map(closed).collect()
