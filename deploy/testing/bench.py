@@ -14,15 +14,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from testing.ports import free_port
 from testing.postgres import Postgres
-from testing.system import House, binary
+from testing.system import SERVICE_TOKEN, House, binary
 
 CEILING = "epoll, a write a frame"
-CPU = ("cpu_us_per_delivery", "cpu_us_per_session")  # whichever a measurement has
+STORE = "store"  # what is not spoken to, but opened
+SAID = {"cpu_us_per_delivery": "µs a delivery", "cpu_us_per_session": "µs a return", "appended_per_second": "a second"}
 DURABLE = ["max_connections=300"]  # a server's own settings, fsync among them
 UNLIMITED = {"SEND_RATE": 0, "LOG": "warn"}
 
@@ -45,12 +46,13 @@ class Load:
 
     def is_for(self, server):
         """Any server can be loaded so."""
-        return True
+        return server.dialect != STORE
 
-    def command(self, server, seconds):
+    def command(self, server, where, seconds):
         """Of `parlour-loadtest`."""
-        given = {"dialect": server.dialect, "rooms": self.rooms, "members": self.members, "load": self.load, "settle": self.settle,
-                 "warmup": 0 if self.load == "idle" else 1, "seconds": 30 if self.load == "idle" else seconds}  # fmt: skip
+        given = {"url": where.url, "dialect": server.dialect, "rooms": self.rooms, "members": self.members, "load": self.load,
+                 "settle": self.settle, "warmup": 0 if self.load == "idle" else 1,
+                 "seconds": 30 if self.load == "idle" else seconds}  # fmt: skip
         return ["bench", *options(given)]
 
 
@@ -68,9 +70,28 @@ class Storm:
         """Cursors are Parlour's."""
         return server.dialect == "parlour"
 
-    def command(self, server, seconds):
+    def command(self, server, where, seconds):
         """Of `parlour-loadtest`; it ends by itself."""
-        return ["storm", *options({"rooms": self.rooms, "sessions": self.sessions, "missed": self.missed})]
+        return ["storm", *options({"url": where.url, "rooms": self.rooms, "sessions": self.sessions, "missed": self.missed})]
+
+
+@dataclass(frozen=True)
+class Appends:
+    """Sends become durable, and are handed to nobody."""
+
+    name: str
+    rooms: int
+    under_way: int
+    is_long: bool = True
+
+    def is_for(self, server):
+        """A store alone takes in one transaction what is under way at a room service."""
+        return server.dialect in (STORE, "parlour")
+
+    def command(self, server, where, seconds):
+        """Of `parlour-loadtest`."""
+        given = {"store": where.url, "batch": self.under_way} if server.dialect == STORE else {"grpc": where.grpc, "senders": self.under_way}
+        return ["appends", *options({**given, "rooms": self.rooms, "seconds": seconds})]
 
 
 LOADS = [
@@ -82,39 +103,65 @@ LOADS = [
     Load("10,000 in a room, 10 a second", 1, 10000, "rate:10", is_long=True, settle=5),
     Load("idle, 1,000 rooms of 10", 1000, 10, "idle", is_long=True, settle=5),
     Storm("10,000 return to 100 rooms, 20 missed", 100, 100, 20),
+    Appends("256 sends under way to one room", 1, 256),
+    Appends("256 sends under way to 1,000 rooms", 1000, 256),
 ]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a server is, and its processes."""
+
+    url: str
+    pids: list
+    grpc: str | None = None
+
+
+def services(house, *started):
+    """Where they are."""
+    return Where(f"ws://{house.web}", [service.process.pid for service in started], f"http://{house.grpc}")
 
 
 @contextlib.contextmanager
 def parlour(**settings):
     """`parlour`, both services in one process, on SQLite."""
     with House() as house:
-        service = house.together(**UNLIMITED, **settings)
-        yield f"ws://{house.web}", [service.process.pid]
+        yield services(house, house.together(**UNLIMITED, **settings))
 
 
 @contextlib.contextmanager
 def apart():
     """The two services, on SQLite."""
     with House() as house:
-        services = [house.room(**UNLIMITED), house.gateway(**UNLIMITED)]
-        yield f"ws://{house.web}", [service.process.pid for service in services]
+        yield services(house, house.room(**UNLIMITED), house.gateway(**UNLIMITED))
 
 
 @contextlib.contextmanager
 def apart_on_postgres():
     """The two services, on a PostgreSQL that syncs."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, House() as house:
+    with postgres_alone() as postgres, House() as house:
+        of = services(house, house.room(STORE=postgres.url, **UNLIMITED), house.gateway(**UNLIMITED))
+        yield replace(of, pids=postgres.pids + of.pids)
+
+
+@contextlib.contextmanager
+def postgres_alone():
+    """A PostgreSQL that syncs."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         Path(folder).chmod(0o755)  # the server runs as a user of its own
         postgres = Postgres(Path(folder) / "postgres", settings=DURABLE)
         postgres.start()
         try:
-            services = [house.room(STORE=postgres.url, **UNLIMITED), house.gateway(**UNLIMITED)]
-            yield f"ws://{house.web}", [postgres.process.pid, *(service.process.pid for service in services)]
+            yield Where(postgres.url, [postgres.process.pid])
         finally:
-            for service in house.services:
-                service.close()
             postgres.stop()
+
+
+@contextlib.contextmanager
+def sqlite_alone():
+    """A file, and no process but the one that measures."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        yield Where(f"sqlite:{folder}/alone.db", [])
 
 
 @contextlib.contextmanager
@@ -122,7 +169,7 @@ def process(command):
     """Any other server, which prints where it listens."""
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as server:
         try:
-            yield server.stdout.readline().strip(), [server.pid]
+            yield Where(server.stdout.readline().strip(), [server.pid])
         finally:
             server.kill()
 
@@ -153,6 +200,8 @@ SERVERS = [
     Server("parlour", parlour, "parlour"),
     Server("two services, SQLite", apart, "parlour", is_long=True),
     Server("two services, PostgreSQL", apart_on_postgres, "parlour", is_long=True),
+    Server("SQLite alone", sqlite_alone, STORE, is_long=True),
+    Server("PostgreSQL alone", postgres_alone, STORE, is_long=True),
     Server(CEILING, lambda: peer("ceiling"), "broadcast"),
     Server("epoll, waiting frames at once", lambda: peer("gathering"), "broadcast"),
     Server("axum, broadcast channel", lambda: peer("minimal"), "broadcast"),
@@ -163,11 +212,12 @@ SERVERS = [
 
 def measure(server, load, seconds):
     """One server under one load; its figures."""
-    with server.start() as (url, pids):
-        command = [binary("parlour-loadtest"), *load.command(server, seconds), "--url", url]
-        for pid in pids:
+    with server.start() as where:
+        command = [binary("parlour-loadtest"), *load.command(server, where, seconds)]
+        for pid in where.pids:
             command += ["--pid", str(pid)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=300, check=False)
+        environment = {**os.environ, "PARLOUR_SERVICE_TOKEN": SERVICE_TOKEN}
+        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=300, check=False)
     if done.returncode == 2:
         return {"failure": "nothing was measured"}
     figures = json.loads(done.stdout)
@@ -202,6 +252,23 @@ def storm_rows(results, storm, servers):
         else:
             cells = [results[server.name][-1]["failure"], *[""] * (len(WEATHER) - 1)]
         yield f"| {server.name} | {' | '.join(cells)} |"
+    yield ""
+
+
+def append_rows(results, load, servers):
+    """Of each server the rate and how it compares with its store alone."""
+    rate = {server.name: median(results[server.name], lambda run: run["appended_per_second"]) for server in servers}
+    yield f"| {load.name} | durable a second | × the store alone | p50 / p99 | CPU an append |"
+    yield "|---|--:|--:|--:|--:|"
+    for name, runs in results.items():
+        if rate[name] is None:
+            yield f"| {name} | {runs[-1]['failure']} | | | |"
+            continue
+        alone = rate.get(f"{'PostgreSQL' if 'PostgreSQL' in name else 'SQLite'} alone")
+        ratio = f"{rate[name] / alone:.2f}" if alone else ""
+        waits = [median(runs, lambda run, p=p: run["latency_ms"][p]) for p in ("p50", "p99")]
+        cpu = median(runs, lambda run: run["cpu_seconds"] / run["appended"] * 1e6)
+        yield f"| {name} | {rate[name]:,.0f} | {ratio} | {waits[0]:.1f} / {waits[1]:.1f} ms | {f'{cpu:.0f} µs' if cpu else ''} |"
     yield ""
 
 
@@ -258,12 +325,12 @@ def main():
             for server in of:
                 figures = measure(server, load, given.seconds)
                 results[load.name][server.name].append(figures)
-                cpu = next((f"{value:.2f} µs" for name, value in figures.items() if name in CPU), "")
-                print(f"{number + 1}/{given.rounds}  {load.name}: {server.name}: {figures.get('failure', cpu)}",
+                said = next((f"{value:,.2f} {unit}" for name, unit in SAID.items() if (value := figures.get(name)) is not None), "")
+                print(f"{number + 1}/{given.rounds}  {load.name}: {server.name}: {figures.get('failure', said)}",
                       file=sys.stderr, flush=True)  # fmt: skip
     for load, of in measured.items():
-        lines = storm_rows(results[load.name], load, of) if isinstance(load, Storm) else rows(results, load, of)
-        print("\n".join(lines))
+        table = {Storm: storm_rows, Appends: append_rows}.get(type(load))
+        print("\n".join(table(results[load.name], load, of) if table else rows(results, load, of)))
     if given.json:
         given.json.write_text(json.dumps(results, indent=1))
     failed = any("failure" in run for runs in results.values() for run in sum(runs.values(), []))
