@@ -260,13 +260,13 @@ impl<S: Socket> Session<S> {
             && (self.asked.len() < relay::requests::WAITING_PER_SESSION || !self.relay.relay().is_ready())
     }
 
-    /// Whether so much waits to be written that nothing is to be added to it: too many answers here (in bytes half of what
-    /// may wait: the other half is for the page under way), or too much in all
-    /// sessions together and some of it here. A browser that takes what it is given is read on, whatever others do.
+    /// Whether so much waits to be written that nothing is to be added to it: too many answers here (in bytes an eighth of
+    /// what may wait: the rest is for the page under way), or too much in all sessions together and some of it here. A
+    /// browser that takes what it is given is read on, whatever others do.
     fn is_full(&self) -> bool {
         let has_some = !self.answers.is_empty() || !self.writer.is_empty();
         self.answers.len() >= ANSWERS
-            || self.answers.bytes() * 2 >= ANSWER_BYTES
+            || self.answers.bytes() * 8 >= ANSWER_BYTES
             || (has_some && !self.has_room_for(Class::Answer))
     }
 
