@@ -8,9 +8,11 @@ use std::{io::Write as _, process::ExitCode};
 use anyhow::Context as _;
 use clap::Parser as _;
 use parlour_chassis::{signals, tasks::Tasks, telemetry};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Appends, Bench, Cli, Command, Storm, Verify},
+    config::{Cli, Command, Verify},
     progress::Progress,
     report::Report,
 };
@@ -42,9 +44,15 @@ async fn main() -> ExitCode {
     telemetry::raise_file_limit();
     let outcome = match Cli::parse().command {
         Command::Verify(settings) => judged(&settings).await,
-        Command::Bench(settings) => measured(&settings).await,
-        Command::Storm(settings) => weathered(&settings).await,
-        Command::Appends(settings) => appended(&settings).await,
+        Command::Bench(settings) => {
+            measured(async |stop| bench::run(&settings, stop).await, bench::Result::is_sound).await
+        }
+        Command::Storm(settings) => {
+            measured(async |stop| storm::run(&settings, stop).await, storm::Outcome::is_sound).await
+        }
+        Command::Appends(settings) => {
+            measured(async |stop| appends::run(&settings, stop).await, appends::Outcome::is_sound).await
+        }
         Command::Peer { kind, listen } => peer::serve(kind, listen).await.map(|()| true),
     };
     match outcome {
@@ -75,28 +83,12 @@ async fn judged(settings: &Verify) -> anyhow::Result<bool> {
 }
 
 /// Measures, and prints the figures as JSON; whether they are some.
-async fn measured(settings: &Bench) -> anyhow::Result<bool> {
+async fn measured<T: Serialize>(
+    measure: impl AsyncFnOnce(CancellationToken) -> anyhow::Result<T>,
+    is_sound: fn(&T) -> bool,
+) -> anyhow::Result<bool> {
     let process = Tasks::new();
-    let stop = signals::token(&process)?;
-    let result = bench::run(settings, stop).await.context("nothing could be measured")?;
-    writeln!(std::io::stdout(), "{}", serde_json::to_string(&result)?)?;
-    Ok(result.is_sound())
-}
-
-/// Makes a storm, and prints the figures as JSON; whether they are some.
-async fn weathered(settings: &Storm) -> anyhow::Result<bool> {
-    let process = Tasks::new();
-    let stop = signals::token(&process)?;
-    let outcome = storm::run(settings, stop).await.context("nothing could be measured")?;
-    writeln!(std::io::stdout(), "{}", serde_json::to_string(&outcome)?)?;
-    Ok(outcome.is_sound())
-}
-
-/// Appends, and prints the figures as JSON; whether they are some.
-async fn appended(settings: &Appends) -> anyhow::Result<bool> {
-    let process = Tasks::new();
-    let stop = signals::token(&process)?;
-    let outcome = appends::run(settings, stop).await.context("nothing could be measured")?;
-    writeln!(std::io::stdout(), "{}", serde_json::to_string(&outcome)?)?;
-    Ok(outcome.is_sound())
+    let figures = measure(signals::token(&process)?).await.context("nothing could be measured")?;
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&figures)?)?;
+    Ok(is_sound(&figures))
 }
