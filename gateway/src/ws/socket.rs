@@ -15,6 +15,7 @@ use super::close::Close;
 use crate::relay::inbox::Outlet;
 
 mod tcp;
+mod wire;
 
 pub use tcp::{TcpSocket, echo};
 

@@ -1,20 +1,18 @@
 //! The socket that ships: WebSocket over the TCP connection itself.
 //!
-//! Owns the connection, what it has not taken yet, and the reading of frames (tungstenite's). Promises that ready frames
-//! are written without a copy, in order, each whole whoever writes; and that a connection where nothing happens holds no
-//! buffer. Never knows what a frame says.
+//! Owns the reading of frames (tungstenite's), and the goodbye; `wire.rs` writes. Promises that a connection where nothing
+//! happens holds no buffer. Never knows what a frame says.
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
-    io::{self, ErrorKind, IoSlice, Read, Write},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    io::{self, ErrorKind, Read, Write},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::{Buf as _, Bytes};
-use parlour_feed::{Pool, Share};
+use parlour_feed::Pool;
 use tokio::{net::TcpStream, task::coop};
 use tokio_tungstenite::tungstenite::{
     Error as WireError, Message, Utf8Bytes,
@@ -22,127 +20,13 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext, frame::FrameHeader},
 };
 
-use super::{Frame, Gone, Incoming, Kind, Socket};
+use super::{Frame, Gone, Incoming, Kind, Socket, wire::Wire};
 use crate::{relay::inbox::Outlet, ws::close::Close};
 
 /// What is read from a connection at once, where something has come; of a larger frame, its rest.
 const READ_BYTES: usize = 1024;
-/// What waits for a connection to take it: up to this, and what came last beyond it.
-const WAITING_BYTES: usize = 16 * 1024;
-/// How many frames are written at once.
-const AT_ONCE: usize = 64;
 /// How long a peer may take to answer a close, or to take it.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
-
-/// A connection, as everybody who writes it shares it.
-#[derive(Debug)]
-struct Wire {
-    stream: TcpStream,
-    out: Mutex<Out>,
-}
-
-/// What the connection has not taken yet, in order, counted among what all sessions hold. The first may be the rest of a
-/// frame.
-#[derive(Debug)]
-struct Out {
-    waiting: VecDeque<Bytes>,
-    share: Share,
-    /// How many bytes the connection has taken of what had to wait.
-    taken_bytes: u64,
-    /// The connection took no more when it was last written.
-    is_blocked: bool,
-    /// The session has nothing to say, and lets others write.
-    is_resting: bool,
-}
-
-impl Out {
-    fn is_full(&self) -> bool {
-        self.share.bytes() >= WAITING_BYTES
-    }
-
-    fn push(&mut self, bytes: Bytes) {
-        self.share.grow(bytes.len());
-        self.waiting.push_back(bytes);
-    }
-
-    /// Writes as much as the connection takes now.
-    fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
-        self.is_blocked = false;
-        while !self.waiting.is_empty() {
-            match write_some(stream, &self.waiting) {
-                Ok(taken) => self.taken(taken),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.is_blocked = true;
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        // Who is written to once in a while holds nothing meanwhile.
-        self.waiting = VecDeque::new();
-        Ok(())
-    }
-
-    fn taken(&mut self, mut taken: usize) {
-        self.share.shrink(taken);
-        self.taken_bytes += taken as u64;
-        while let Some(first) = self.waiting.front_mut() {
-            if first.len() > taken {
-                return first.advance(taken);
-            }
-            taken -= first.len();
-            self.waiting.pop_front();
-        }
-    }
-}
-
-fn write_some(stream: &TcpStream, waiting: &VecDeque<Bytes>) -> io::Result<usize> {
-    if let ([one], []) = waiting.as_slices() {
-        return stream.try_write(one);
-    }
-    let mut slices = [IoSlice::new(&[]); AT_ONCE];
-    slices.iter_mut().zip(waiting).for_each(|(slice, bytes)| *slice = IoSlice::new(bytes));
-    stream.try_write_vectored(&slices[..waiting.len().min(AT_ONCE)])
-}
-
-impl Wire {
-    fn out(&self) -> MutexGuard<'_, Out> {
-        // Nothing under this lock can leave it half done.
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> io::Result<()> {
-        self.out().write(&self.stream)
-    }
-
-    /// Writes until nothing waits.
-    fn poll_write(&self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        loop {
-            self.write().map_err(|_| Gone)?;
-            if !self.out().is_blocked {
-                return Poll::Ready(Ok(()));
-            }
-            ready!(self.stream.poll_write_ready(cx)).map_err(|_| Gone)?;
-        }
-    }
-}
-
-impl Outlet for Wire {
-    fn hand(&self, take: &mut dyn FnMut() -> Option<Bytes>) -> bool {
-        let mut out = self.out();
-        if !out.is_resting {
-            return false;
-        }
-        let Some(bytes) = take() else { return false };
-        let taken = if bytes.is_empty() { 0 } else { self.stream.try_write(&bytes).unwrap_or(0) };
-        if taken < bytes.len() {
-            // Where the connection is gone, the session finds that out when it writes this.
-            out.push(bytes.slice(taken..));
-            (out.is_blocked, out.is_resting) = (true, false);
-        }
-        out.is_resting
-    }
-}
 
 /// A browser's TCP connection that has become a WebSocket.
 #[derive(Debug)]
@@ -220,14 +104,7 @@ impl TcpSocket {
     /// Takes over a connection; `early` is what has been read of it beyond the request. A message may have `frame_bytes`;
     /// what waits to be written counts among `outboxes`.
     pub fn new(stream: TcpStream, early: Bytes, frame_bytes: usize, outboxes: &Pool) -> Self {
-        let out = Out {
-            waiting: VecDeque::new(),
-            share: outboxes.share(),
-            taken_bytes: 0,
-            is_blocked: false,
-            is_resting: false,
-        };
-        let wire = Arc::new(Wire { stream, out: Mutex::new(out) });
+        let wire = Arc::new(Wire::new(stream, outboxes.share()));
         Self { wire, early, reading: None, frame_bytes }
     }
 
