@@ -85,7 +85,7 @@ impl App {
             None => (None, None),
         };
         let token = config.service_token.as_ref();
-        let upstream = Upstream::connect_lazy(&config.room_urls, token, config.limits.request)?;
+        let upstream = Upstream::connect_lazy(config.room, token, config.limits.request)?;
         let notice = limits::UNREADY.min(config.drain / 10);
         let drain = config.drain - notice;
         let sessions = Tasks::new();

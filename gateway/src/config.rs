@@ -13,7 +13,7 @@ use parlour_chassis::{
 };
 use parlour_feed::planted;
 
-use crate::{http::origin::Origin, limits::Limits};
+use crate::{http::origin::Origin, limits::Limits, upstream::Target};
 
 mod table;
 
@@ -26,8 +26,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where `/livez`, `/readyz` and `/metrics` are; none where another part of the process serves them.
     pub admin_listen: Option<SocketAddr>,
-    /// Where the room service is; calls are spread over several.
-    pub room_urls: Vec<Uri>,
+    /// Where the room service is.
+    pub room: Target,
     /// What lets this gateway call the room service's Relay.
     pub service_token: Option<Secret>,
     /// Origins besides the gateway's own whose pages may open `/chat` and post to `/api`.
@@ -73,7 +73,7 @@ impl Config {
         Self {
             listen: source.required("GATEWAY_LISTEN", address),
             admin_listen: Some(source.required("ADMIN_LISTEN", address)),
-            room_urls: source.required("ROOM_URL", room_urls),
+            room: Target::Urls(source.required("ROOM_URL", room_urls)),
             service_token: source.optional("SERVICE_TOKEN", service_token),
             allowed_origins: source.optional("ALLOWED_ORIGINS", list(Origin::parse)).unwrap_or_default(),
             trusted_proxies: source.optional("TRUSTED_PROXIES", list(Network::parse)).unwrap_or_default(),
@@ -87,7 +87,11 @@ impl Config {
     /// What is insecure, or cannot work, though each setting is right by itself.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<_> = planted::warning().into_iter().collect();
-        if self.room_urls.iter().all(is_loopback) {
+        let is_here = match &self.room {
+            Target::Urls(urls) => urls.iter().all(is_loopback),
+            Target::InProcess(_) => true,
+        };
+        if is_here {
             return warnings;
         }
         if self.service_token.is_none() {

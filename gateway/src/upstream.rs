@@ -1,24 +1,39 @@
 //! The way to the room service.
 //!
 //! Owns the gRPC channel: where it leads, how it is kept alive, what it may carry, and the service credential. Promises
-//! that a unary call ends by its deadline, and that one which the link loses is made again until then. Never knows what a call means.
+//! that a unary call ends by its deadline, and that one which the link loses is made again until then. Never knows what a
+//! call means.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, time::Duration};
 
 use http::Uri;
 use parlour_chassis::{backoff::Backoff, settings::Secret};
 use parlour_proto::v1::room_service_client::RoomServiceClient;
 use tonic::{
     Code, Request, Response, Status,
+    body::Body,
     metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
+    service::{Interceptor, Routes, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
 };
+use tower::{ServiceExt as _, util::BoxCloneSyncService};
 
 use crate::limits;
 
 /// A client of the room service, cheap to clone.
-pub type Client = RoomServiceClient<InterceptedService<Channel, Credential>>;
+pub type Client = RoomServiceClient<InterceptedService<Transport, Credential>>;
+
+/// What carries a call.
+pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
+
+/// Where the room service is.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// At these addresses: calls are spread over several.
+    Urls(Vec<Uri>),
+    /// In this process: calls are made to it without a connection, and its streams are pulled by whoever reads them.
+    InProcess(Routes),
+}
 
 /// Why there is no way to the room service.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +49,8 @@ pub enum UpstreamError {
 /// The way to the room service. Clones share the connections of unary calls; each stream has one of its own.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    urls: Arc<[Uri]>,
-    channel: Channel,
+    target: Target,
+    transport: Transport,
     token: Option<MetadataValue<Ascii>>,
     deadline: Duration,
 }
@@ -49,20 +64,20 @@ impl Upstream {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn connect_lazy(
-        urls: &[Uri],
+        target: Target,
         token: Option<&Secret>,
         deadline: Duration,
     ) -> Result<Self, UpstreamError> {
-        if urls.is_empty() {
+        if matches!(&target, Target::Urls(urls) if urls.is_empty()) {
             return Err(UpstreamError::NoAddress);
         }
-        let token = token.map(bearer).transpose()?;
-        Ok(Self { urls: urls.into(), channel: channel(urls), token, deadline })
+        let (transport, token) = (target.transport(), token.map(bearer).transpose()?);
+        Ok(Self { target, transport, token, deadline })
     }
 
     /// A client for unary calls: each carries the service credential and the deadline.
     pub fn client(&self) -> Client {
-        self.with(self.channel.clone(), Some(self.deadline))
+        self.with(self.transport.clone(), Some(self.deadline))
     }
 
     /// A client for one stream: it carries the service credential; a stream has no deadline. Its connection is new,
@@ -71,7 +86,7 @@ impl Upstream {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn stream(&self) -> Client {
-        self.with(channel(&self.urls), None)
+        self.with(self.target.transport(), None)
     }
 
     /// How long a unary call may take.
@@ -108,9 +123,9 @@ impl Upstream {
         }
     }
 
-    fn with(&self, channel: Channel, deadline: Option<Duration>) -> Client {
+    fn with(&self, transport: Transport, deadline: Option<Duration>) -> Client {
         let credential = Credential { token: self.token.clone(), deadline };
-        RoomServiceClient::with_interceptor(channel, credential)
+        RoomServiceClient::with_interceptor(transport, credential)
             .max_decoding_message_size(limits::RPC_MESSAGE_BYTES)
             .max_encoding_message_size(limits::RPC_MESSAGE_BYTES)
     }
@@ -148,10 +163,17 @@ fn is_of_the_link(status: &Status) -> bool {
     status.details().is_empty() && (status.code() == Code::Unavailable || is_torn)
 }
 
-fn channel(urls: &[Uri]) -> Channel {
-    match urls {
-        [url] => endpoint(url).connect_lazy(),
-        urls => Channel::balance_list(urls.iter().map(endpoint)),
+impl Target {
+    fn transport(&self) -> Transport {
+        let channel = match self {
+            Self::Urls(urls) if urls.len() == 1 => endpoint(&urls[0]).connect_lazy(),
+            Self::Urls(urls) => Channel::balance_list(urls.iter().map(endpoint)),
+            Self::InProcess(routes) => {
+                let calls = routes.clone().map_request(|request: http::Request<Body>| request);
+                return Transport::new(calls.map_err(|never| match never {}));
+            }
+        };
+        Transport::new(channel.map_err(|error| Status::from_error(error.into())))
     }
 }
 

@@ -4,7 +4,7 @@
 //! bounded by half the connection's window. With h2's own windows each of these tests fails.
 
 use futures_util::{StreamExt as _, stream};
-use parlour_gateway::upstream::Upstream;
+use parlour_gateway::upstream::{Target, Upstream};
 use parlour_proto::v1::{
     self as proto, chat_request::Frame as Up, chat_response::Frame as Down,
     room_service_client::RoomServiceClient,
@@ -88,8 +88,8 @@ async fn p8_streams_whose_requests_wait_unread_do_not_end_the_connection_of_the_
 async fn p8_streams_whose_answers_wait_unread_do_not_end_the_gateways_connection() {
     let house = House::open().await;
     let url = format!("http://{}", house.room).parse().expect("a url");
-    let upstream =
-        Upstream::connect_lazy(&[url], None, std::time::Duration::from_secs(5)).expect("a channel");
+    let upstream = Upstream::connect_lazy(Target::Urls(vec![url]), None, std::time::Duration::from_secs(5))
+        .expect("a channel");
     let client = upstream.stream();
     let (done_tx, mut done) = mpsc::channel(STALLED);
     let mut unread = Vec::new();

@@ -11,12 +11,19 @@ fn read(args: &[&str], vars: &[(&str, &str)]) -> Result<(Config, Vec<String>), M
     source.finish().map(|warnings| (config, warnings))
 }
 
+fn urls(config: &Config) -> &[Uri] {
+    match &config.room {
+        Target::Urls(urls) => urls,
+        Target::InProcess(_) => &[],
+    }
+}
+
 #[test]
 fn defaults_are_those_of_the_documents() {
     let config = Config::default();
     assert_eq!(config.listen.to_string(), "127.0.0.1:9292");
     assert_eq!(config.admin_listen.map(|address| address.to_string()).as_deref(), Some("127.0.0.1:9091"));
-    assert_eq!(config.room_urls, ["http://127.0.0.1:50051"]);
+    assert_eq!(urls(&config), ["http://127.0.0.1:50051"]);
     assert_eq!(config.drain, Duration::from_secs(20));
     assert_eq!(config.limits, Limits::default());
     assert!(config.warnings().is_empty());
@@ -53,7 +60,7 @@ fn all_mistakes_are_reported_at_once() {
 #[test]
 fn the_room_service_may_have_several_addresses_and_nothing_behind_them() {
     let (config, _) = read(&["--room-url", "http://a:1, http://[::1]:2/"], &[]).unwrap();
-    assert_eq!(config.room_urls, ["http://a:1/", "http://[::1]:2/"]);
+    assert_eq!(urls(&config), ["http://a:1/", "http://[::1]:2/"]);
     for wrong in ["", ",", "http://a:1/path", "http://a:1?q", "a:1", "ftp://a:1", "http://"] {
         assert!(read(&["--room-url", wrong], &[]).is_err(), "{wrong}");
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::upstream::Target;
 
 /// Where requests come from.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 1);
@@ -14,7 +15,7 @@ const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr
 fn alone() -> Router {
     let limits = Limits { request: Duration::from_millis(100), ..Limits::default() };
     let nowhere = "http://127.0.0.1:1".parse().unwrap();
-    let upstream = Upstream::connect_lazy(&[nowhere], None, limits.request).unwrap();
+    let upstream = Upstream::connect_lazy(Target::Urls(vec![nowhere]), None, limits.request).unwrap();
     let origins = Origins::new(vec![], "0.0.0.0:80".parse().unwrap());
     let rates = Rates::new(Proxies::default(), &limits);
     router(upstream, origins, rates, &limits, routing::get(async || "upgraded"))
@@ -200,7 +201,8 @@ async fn a_panic_ends_one_request_with_a_problem() {
     async fn falls() -> &'static str {
         panic!("on purpose")
     }
-    let upstream = Upstream::connect_lazy(&["http://127.0.0.1:1".parse().unwrap()], None, Duration::ZERO);
+    let nowhere = Target::Urls(vec!["http://127.0.0.1:1".parse().unwrap()]);
+    let upstream = Upstream::connect_lazy(nowhere, None, Duration::ZERO);
     let origins = Origins::new(vec![], "0.0.0.0:80".parse().unwrap());
     let rates = Rates::new(Proxies::default(), &Limits::default());
     let router = router(upstream.unwrap(), origins, rates, &Limits::default(), routing::get(falls));

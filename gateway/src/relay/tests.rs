@@ -4,6 +4,7 @@ use parlour_feed::{Bounds, Budget, Check, Cursor, LogRead, Page, ReaderId, Step}
 use parlour_proto::v1 as proto;
 
 use super::{audience::Start, event, inbox::Wake, *};
+use crate::upstream::Target;
 
 const ALL: Budget = Budget { events: 100, bytes: 1 << 20 };
 
@@ -51,8 +52,8 @@ fn steps(room: &Room, reader: ReaderId, budget: Budget) -> (Step, Vec<u64>) {
 #[tokio::test]
 async fn p8_p3_near_the_bound_of_all_rings_the_longest_unread_shrinks_and_its_reader_loses_nothing() {
     let limits = Limits { bounds: Bounds { rings: 64_000, ..Bounds::default() }, ..Limits::default() };
-    let urls = ["http://127.0.0.1:1".parse().expect("a URL")];
-    let upstream = Upstream::connect_lazy(&urls, None, limits.request).expect("it is built");
+    let nowhere = Target::Urls(vec!["http://127.0.0.1:1".parse().expect("a URL")]);
+    let upstream = Upstream::connect_lazy(nowhere, None, limits.request).expect("it is built");
     let relay = Relay::build(upstream, limits, Tasks::new());
     let ((unread, late), (read, reader)) = (follow(&relay, "general"), follow(&relay, "tech"));
     (1..=8).for_each(|seq| say(&unread, seq));

@@ -12,6 +12,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use parlour_chassis::{settings::Secret, tasks::Tasks};
+use parlour_gateway::upstream::Target;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -131,7 +132,7 @@ impl House {
         let mut config = parlour_gateway::config::Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             admin_listen: None,
-            room_urls: vec![format!("http://{}", place.address).parse().unwrap()],
+            room: Target::Urls(vec![format!("http://{}", place.address).parse().unwrap()]),
             drain: Duration::from_secs(5),
             ..Default::default()
         };

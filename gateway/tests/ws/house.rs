@@ -5,6 +5,7 @@ use std::{ffi::OsString, net::SocketAddr, time::Duration};
 use futures_util::{SinkExt as _, StreamExt as _};
 use parlour_chassis::{settings::Source, tasks::Tasks, telemetry};
 use parlour_feed::Pools;
+use parlour_gateway::upstream::Target;
 use parlour_proto::v1::room_service_client::RoomServiceClient;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -118,7 +119,7 @@ impl House {
         let mut config = parlour_gateway::config::Config::read(&mut source);
         source.finish().expect("the gateway's settings are right");
         config.admin_listen = None;
-        config.room_urls = vec![format!("http://{}", self.room).parse().expect("a URL")];
+        config.room = Target::Urls(vec![format!("http://{}", self.room).parse().expect("a URL")]);
         let app = parlour_gateway::app::App::build(config).await.expect("the gateway starts");
         let started = (app.addrs().gateway, app.pools());
         self.tasks.spawn(app.run(stop));

@@ -1,7 +1,7 @@
 //! `parlour`: both services in one process, on SQLite unless told otherwise.
 //!
-//! Owns nothing but their wiring. Promises that the gateway reaches the room service over the real gRPC port, with a
-//! token made at each start. Never holds a rule.
+//! Owns nothing but their wiring. Promises that the gateway calls the same service that the gRPC port serves, without
+//! a connection and with a token made at each start. Never holds a rule.
 
 use std::{io::Write as _, net::SocketAddr, process::ExitCode};
 
@@ -14,6 +14,7 @@ use parlour_chassis::{
     telemetry,
 };
 use parlour_feed::planted;
+use parlour_gateway::upstream::Target;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +69,7 @@ async fn run(mut config: Config) -> anyhow::Result<()> {
     let store = config.room.store.clone();
     let room = parlour_room::app::App::build(config.room).await?;
     let grpc = room.addrs()?.grpc;
-    config.gateway.room_urls = vec![format!("http://{}", reached(grpc)).parse()?];
+    config.gateway.room = Target::InProcess(room.routes());
     let gateway = parlour_gateway::app::App::build(config.gateway).await?;
     let web = gateway.addrs().gateway;
 

@@ -109,6 +109,11 @@ impl App {
         Ok(Addrs { grpc: self.grpc.local_addr()?, admin })
     }
 
+    /// What its port serves, for whoever calls it from within this process.
+    pub fn routes(&self) -> Routes {
+        self.routes.clone()
+    }
+
     /// What its rooms and streams hold.
     pub fn pools(&self) -> Pools {
         self.pools.clone()
