@@ -17,8 +17,13 @@ cached() {
     echo "making $folder" >&2
     # What an installer leaves in its temporary folder, however it ends, goes with a folder of ours.
     rm -rf "$folder" && mkdir -p "$folder/tmp"
-    TMPDIR=$folder/tmp "$@" "$folder" </dev/null >&2 && rm -rf "$folder/tmp" && touch "$folder/.complete"
-  ) 9>"$folder.lock" || return 1
+    # In a group of its own, since Ctrl-C makes Python print a traceback; what ends it instead does not.
+    set -m
+    TMPDIR=$folder/tmp "$@" "$folder" </dev/null >&2 &
+    set +m
+    trap 'kill -- -$!; exit 130' INT TERM
+    wait $! && rm -rf "$folder/tmp" && touch "$folder/.complete"
+  ) 9>"$folder.lock" || return
   echo "$folder"
 }
 
