@@ -163,7 +163,8 @@ async fn p3_a_heartbeat_never_tells_a_head_before_the_events_up_to_it() {
                 }
                 ada.says(json!({"type": "ping"})).await;
             }
-            Some("presence") => {}
+            // Of two heartbeats on their way at once, the second's ping is one that nobody has asked for.
+            Some("presence" | "pong") => {}
             _ => panic!("{frame}"),
         }
     }
