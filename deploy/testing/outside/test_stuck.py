@@ -150,7 +150,8 @@ class Stuck(unittest.TestCase):
                 while not all(each.done() for each in filling):
                     started = time.monotonic()
                     key = f"ada-{started}"
-                    self.assertEqual(ada.posts("general", "me too", key)["type"], "ack")
+                    answer = ada.posts("general", "me too", key)
+                    self.assertEqual(answer["type"], "ack", answer)
                     slowest = max(slowest, time.monotonic() - started)
             finally:
                 over.set()
