@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use parlour_feed::Bounds;
+use parlour_feed::{Bounds, PresenceShare};
 
 /// How many events or messages a page holds where nobody says.
 pub const PAGE_DEFAULT: u32 = 50;
@@ -13,9 +13,6 @@ pub const PAGE_DEFAULT: u32 = 50;
 pub const PAGE_MAX: u32 = 200;
 /// How many characters names, keys and request ids may have.
 pub const NAME_CHARS: usize = 64;
-/// How many events of a room's log are read at once for those who return. Twice a client's page: wherever in a page
-/// somebody begins, what was missed is read in no more pages than a client would need.
-pub const LOG_PAGE: usize = 100;
 /// How many people a presence snapshot names.
 pub const USERS_SHOWN: usize = 100;
 
@@ -87,8 +84,13 @@ pub struct Limits {
     pub replay_events: u64,
     /// How many recent events of a room are kept in memory.
     pub ring_events: usize,
+    /// How many events of a room's log are read at once for those who return. Twice a client's page: wherever in a page
+    /// somebody begins, what was missed is read in no more pages than a client would need.
+    pub log_page: usize,
     /// Up to how many people in a room presence names them.
     pub presence_names: usize,
+    /// What a session is told of presence.
+    pub presence: PresenceShare,
     /// What all rooms, and all sessions, hold together.
     pub bounds: Bounds,
     /// How many messages a second one user may send, as the room service judges it; an address may send many times
@@ -119,7 +121,9 @@ impl Default for Limits {
             grace_broken: Duration::from_secs(10),
             replay_events: 1_000,
             ring_events: 512,
+            log_page: 100,
             presence_names: 1_000,
+            presence: PresenceShare::default(),
             bounds: Bounds::default(),
             send_rate: 10.0,
             send_burst: 20,

@@ -20,11 +20,7 @@ use super::{
     event::{Frames, RoomEvent, TypingNotice, entry, hints, id},
     handing::Handing,
 };
-use crate::{
-    limits::{self, Limits},
-    metrics as names,
-    upstream::Upstream,
-};
+use crate::{limits::Limits, metrics as names, upstream::Upstream};
 
 /// What the relay says of one room, for every session here.
 #[derive(Debug)]
@@ -69,7 +65,7 @@ impl Room {
         let bounds = parlour_feed::Limits {
             ring_events: limits.ring_events,
             replay_events: limits.replay_events,
-            page_events: limits::LOG_PAGE,
+            page_events: limits.log_page,
             ..parlour_feed::Limits::ordered()
         };
         let feed = Feed::new(Arc::clone(&name), bounds, limits.presence_names, seed);

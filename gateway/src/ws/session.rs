@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use metrics::Counter;
 use parlour_chassis::rates::{Bucket, Rate};
-use parlour_feed::{Class, Cursor};
+use parlour_feed::{Allowance, Class, Cursor};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ mod full;
 mod incoming;
 mod live;
 mod plain_verbs;
-mod presence;
+pub mod presence;
 mod pull;
 mod seat;
 mod told;
@@ -173,7 +173,7 @@ pub struct Session<S> {
     faults: u32,
     posts: u64,
     joins: Bucket,
-    presence: Bucket,
+    allowance: Allowance,
     alive: Instant,
     heartbeat_due: Instant,
     /// A heartbeat was sent that no `ping` has answered.
@@ -204,7 +204,7 @@ impl<S: Socket> Session<S> {
             faults: 0,
             posts: 0,
             joins: Bucket::new(JOINS, now.into_std()),
-            presence: Bucket::new(presence::RATE, now.into_std()),
+            allowance: Allowance::new(terms.limits.presence, now.into_std()),
             alive: now,
             heartbeat_due: now + terms.limits.heartbeat,
             is_asked_for_life: false,

@@ -80,18 +80,6 @@ impl Bucket {
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
         self.rate.take(&mut self.full_at, now)
     }
-
-    /// How long until there is something, where there is nothing.
-    pub fn wait(&self, now: Instant) -> Option<Duration> {
-        let debt = self.full_at.checked_duration_since(now + self.rate.burst)?;
-        Some(debt + self.rate.one)
-    }
-
-    /// Takes that much, into debt if need be.
-    pub fn spend(&mut self, tokens: usize, now: Instant) {
-        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
-        self.full_at = self.full_at.max(now) + self.rate.one.saturating_mul(tokens);
-    }
 }
 
 /// A bucket for each key. Where there are too many keys, those that are new share one.
@@ -167,17 +155,6 @@ mod tests {
         assert_eq!((0..40).filter(|_| bucket.take(later).is_ok()).count(), 20);
         let much_later = now + Duration::from_secs(3_600);
         assert_eq!((0..200).filter(|_| bucket.take(much_later).is_ok()).count(), 100, "never more than full");
-    }
-
-    #[test]
-    fn a_bucket_in_debt_says_when_there_is_something_again() {
-        let now = Instant::now();
-        let mut bucket = Bucket::new(RATE, now);
-        bucket.spend(99, now);
-        assert_eq!(bucket.wait(now), None);
-        bucket.spend(11, now);
-        assert_eq!(bucket.wait(now), Some(Duration::from_millis(11 * 50)));
-        assert_eq!(bucket.take(now + Duration::from_millis(11 * 50)), Ok(()));
     }
 
     #[test]

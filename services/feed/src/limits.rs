@@ -1,4 +1,4 @@
-//! The bounds of one room's feed at one hop, and of all of a process' service.
+//! The bounds of one room's feed at one hop, of a session's presence, and of all of a process' service.
 //!
 //! Owns the numbers. Promises that each has a default (DESIGN section 11). Never reads a setting itself.
 
@@ -18,6 +18,22 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self { rings: 256 << 20, pages: 64 << 20, outboxes: 512 << 20 }
+    }
+}
+
+/// What one session is told of who is here, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PresenceShare {
+    /// In a second, over time.
+    pub per_second: u32,
+    /// At once, and so for how long it may be told nothing: 1.25 s. With the half second that a room may take to tell of
+    /// a change, everybody knows the truth within two seconds.
+    pub at_once: usize,
+}
+
+impl Default for PresenceShare {
+    fn default() -> Self {
+        Self { per_second: 4_096, at_once: 5_120 }
     }
 }
 

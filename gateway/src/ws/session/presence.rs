@@ -1,72 +1,67 @@
 //! What a session is told of who is here.
 //!
-//! Owns a session's share of presence: how many bytes a second, and how many at once. Promises that it is kept however many
-//! come and go and whatever their names, that nothing owed waits longer than what was told before it takes to be paid,
-//! and that rooms take turns (P7, P9). Never delays an event or an answer.
+//! Owns which of a session's rooms is told next, and in which frames. Promises that its share is kept however many come
+//! and go and whatever their names, that nothing owed waits longer than what was told before it takes to be paid, and
+//! that rooms take turns (P7, P9). Never delays an event or an answer.
 
 use std::time::Duration;
 
-use parlour_chassis::rates::Rate;
 use parlour_feed::Class;
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
 
-use super::{Dialect, Frame, Session, Socket, frame, plain, pull::now, seat::Seat};
+use super::{Frame, Session, Socket, frame, plain, pull::now};
 use crate::relay::{
+    Room,
     event::Form,
     presence::{Fold, Mark, Owed, Shown},
 };
 
-/// How many bytes of presence a session is sent in a second.
-const BYTES_PER_SECOND: u32 = 4_096;
-/// The same, for a bucket that saves nothing up.
-pub(super) const RATE: Rate = Rate::every(Duration::from_nanos(1_000_000_000 / BYTES_PER_SECOND as u64), 1);
-/// How many bytes a session is sent at once, and so for how long it may be told nothing: 1.25 s. With the half second that
-/// a room may take to tell of a change, everybody knows the truth within two seconds.
-const AT_ONCE: usize = BYTES_PER_SECOND as usize / 4 * 5;
 /// How long presence is put off while all sessions together hold nearly what they may.
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl<S: Socket> Session<S> {
     /// How long presence that is owed waits, if it must.
     pub(super) fn presence_wait(&mut self) -> Option<Duration> {
-        if self.has_room_for(Class::Presence) { self.presence.wait(now()) } else { Some(PAUSE) }
+        if self.has_room_for(Class::Presence) { self.allowance.wait(now()) } else { Some(PAUSE) }
     }
 
-    /// Tells what has been owed longest of a room's presence, if anything is and the budget allows it.
+    /// Tells what has been owed longest of a room's presence, if anything is and the allowance permits.
     pub(super) fn tell_presence(&mut self) -> bool {
         if self.presence_wait().is_some() {
             return false;
         }
-        let owed = self.seats.iter_mut().filter(|(_, seat)| seat.is_live());
-        let owed = owed.filter_map(|(name, seat)| Some((seat.presence_owed?, name, seat)));
-        let Some((_, name, seat)) = owed.min_by_key(|(since, ..)| *since) else { return false };
-        let frames = news(name, seat, self.dialect);
+        let form = self.form();
+        let owed = self.seats.values_mut().filter(|seat| seat.is_live());
+        let owed = owed.filter_map(|seat| Some((seat.presence_owed?, seat)));
+        let Some((_, seat)) = owed.min_by_key(|(since, _)| *since) else { return false };
         seat.presence_owed = None;
-        for frame in frames {
-            self.presence.spend(frame.len(), now());
+        let at_once = self.allowance.at_once();
+        for frame in news(&seat.room, &mut seat.mark, form, seat.is_monitor, at_once) {
+            self.allowance.spend(frame.len(), now());
             self.writer.put(frame);
         }
         true
     }
 }
 
-/// What the session in that seat has not been told yet: each change where they are few bytes, else everybody.
-fn news(room: &str, seat: &mut Seat, dialect: Dialect) -> Vec<Frame> {
-    let (mark, is_monitor) = (seat.mark, seat.is_monitor);
-    let (each, shown) = seat.room.look(|feed| {
+/// What whoever was told as much as `told` says has not been told yet: each change where they are few bytes, else
+/// everybody, in no more bytes than may be told at once.
+pub fn news(room: &Room, told: &mut Mark, form: Form, is_monitor: bool, at_once: usize) -> Vec<Frame> {
+    let (name, mark) = (room.name(), *told);
+    let (each, shown) = room.look(|feed| {
         let fold = feed.fold();
-        let each = match dialect {
-            Dialect::Plain => notices(room, mark, fold),
-            _ if is_monitor => Some(vec![counts(room, fold.shown().count)]),
-            _ => changes(mark, fold),
+        let each = match form {
+            Form::Plain => notices(name, mark, fold),
+            Form::Full if is_monitor => Some(vec![counts(name, fold.shown().count)]),
+            Form::Full => changes(mark, fold),
         };
         (each, fold.shown())
     });
-    seat.mark = shown.mark;
+    *told = shown.mark;
     match each {
-        Some(each) if each.iter().map(Frame::len).sum::<usize>() <= AT_ONCE => each,
-        _ => vec![everybody(room, &shown, dialect)],
+        Some(each) if each.iter().map(Frame::len).sum::<usize>() <= at_once => each,
+        _ => vec![everybody(name, &shown, form, at_once)],
     }
 }
 
@@ -88,20 +83,20 @@ fn notices(room: &str, mark: Mark, fold: &Fold) -> Option<Vec<Frame>> {
 }
 
 /// Who is here, in place of all that was known; as many are named as there are bytes for.
-fn everybody(room: &str, shown: &Shown, dialect: Dialect) -> Frame {
-    let (form, make): (_, fn(&str, &Shown) -> Frame) = match dialect {
-        Dialect::Plain => (Form::Plain, plain::user_list),
-        Dialect::Full | Dialect::Open => (Form::Full, whole),
+fn everybody(room: &str, shown: &Shown, form: Form, at_once: usize) -> Frame {
+    let make = match form {
+        Form::Plain => plain::user_list,
+        Form::Full => whole,
     };
-    let fitting = || Some(fitting(shown, |shown| make(room, shown)).wire().clone());
+    let fitting = || Some(fitting(shown, at_once, |shown| make(room, shown)).wire().clone());
     shown.frames.get(form, fitting).map_or_else(|| make(room, shown), Frame::of_wire)
 }
 
-fn fitting(shown: &Shown, make: impl Fn(&Shown) -> Frame) -> Frame {
+fn fitting(shown: &Shown, at_once: usize, make: impl Fn(&Shown) -> Frame) -> Frame {
     let mut named = shown.users.len();
     let mut frame = make(shown);
-    while frame.len() > AT_ONCE && named > 0 {
-        named = (named * AT_ONCE / frame.len()).min(named - 1);
+    while frame.len() > at_once && named > 0 {
+        named = (named * at_once / frame.len()).min(named - 1);
         frame = make(&shown.first(named));
     }
     frame
@@ -128,6 +123,8 @@ fn whole(room: &str, shown: &Shown) -> Frame {
 mod tests {
     use std::sync::Arc;
 
+    use parlour_feed::PresenceShare;
+
     use super::*;
 
     #[test]
@@ -140,9 +137,10 @@ mod tests {
             let mark = Mark { version: 0, notices: 0 };
             let (users, names) = (Arc::new(users), Arc::new(names));
             let shown = Shown { users, names, count: 1_000, mark, frames: Arc::default() };
-            for dialect in [Dialect::Full, Dialect::Plain] {
-                let frame = everybody("general", &shown, dialect);
-                assert!(frame.len() <= AT_ONCE, "{} bytes", frame.len());
+            let at_once = PresenceShare::default().at_once;
+            for form in [Form::Full, Form::Plain] {
+                let frame = everybody("general", &shown, form, at_once);
+                assert!(frame.len() <= at_once, "{} bytes", frame.len());
                 let body = String::from_utf8(frame.body().to_vec()).unwrap();
                 assert!(body.contains("1000"), "the count is always told: {body}");
                 assert!(people == 0 || body.contains(&name), "and somebody is named: {body}");

@@ -13,7 +13,7 @@ use std::{
 use futures_util::{future::BoxFuture, stream::FuturesUnordered};
 use metrics::{Counter, Histogram, counter, histogram};
 use parlour_chassis::{address::Address, rates::Bucket};
-use parlour_feed::{Class, Cursor, Outbox, ReaderId};
+use parlour_feed::{Allowance, Class, Cursor, Outbox, PresenceShare, ReaderId};
 use parlour_proto::v1::{self, chat_request::Frame as Up, chat_response::Frame as Down};
 use tokio::sync::Semaphore;
 
@@ -21,7 +21,6 @@ use super::{
     super::stream::Turn,
     frames::{self, Response},
     join::{Joining, Past},
-    presence::Allowance,
 };
 use crate::{
     auth::Auth,
@@ -160,7 +159,7 @@ impl Session {
             outbox,
             dirty: VecDeque::new(),
             typing: VecDeque::new(),
-            allowance: Allowance::new(now),
+            allowance: Allowance::new(PresenceShare::default(), now),
             joins: Bucket::new(super::join::JOINS, now),
             ending: Ending::Broken,
             fanout: histogram!("parlour_room_fanout_duration_seconds"),
