@@ -18,10 +18,10 @@ struct Sent {
     done: BTreeSet<u64>,
     /// Those below are of no more interest.
     from: u64,
-    /// Refused for now at a gateway, and not asked for again since.
-    refused: BTreeSet<u64>,
-    /// Which were refused so when a message came to a gateway, at any of the times it did: any may be the one that is
-    /// applied.
+    /// Refused for now in a session, by its connection, and not asked for again in that one since.
+    refused: BTreeMap<u32, BTreeSet<u64>>,
+    /// Which were refused so when a message came to a gateway, in any of the sessions in which it did: any may be the one
+    /// that is applied.
     excused: BTreeMap<u64, BTreeSet<u64>>,
 }
 
@@ -34,9 +34,10 @@ impl Sent {
         (self.from.max(1)..nth).find(|before| !self.done.contains(before) && !is_excused(before))
     }
 
-    fn asked(&mut self, nth: u64) {
-        self.refused.remove(&nth);
-        self.excused.entry(nth).or_default().extend(self.refused.range(..nth));
+    fn asked(&mut self, conn: u32, nth: u64) {
+        let refused = self.refused.entry(conn).or_default();
+        refused.remove(&nth);
+        self.excused.entry(nth).or_default().extend(refused.range(..nth));
     }
 }
 
@@ -60,16 +61,17 @@ fn parse(text: &str) -> Option<(&str, u64)> {
 
 impl Judge {
     /// A client's message has come to its gateway.
-    pub fn asked(&mut self, room: usize, text: &str) {
+    pub fn asked(&mut self, room: usize, conn: u32, text: &str) {
         if let Some((who, nth)) = parse(text) {
-            self.log[room].sent.entry(who.to_owned()).or_default().asked(nth);
+            self.log[room].sent.entry(who.to_owned()).or_default().asked(conn, nth);
         }
     }
 
     /// It is refused there for now.
-    pub fn refused(&mut self, room: usize, key: &str) {
+    pub fn refused(&mut self, room: usize, conn: u32, key: &str) {
         if let Some((who, nth)) = parse(key) {
-            self.log[room].sent.entry(who.to_owned()).or_default().refused.insert(nth);
+            let sent = self.log[room].sent.entry(who.to_owned()).or_default();
+            sent.refused.entry(conn).or_default().insert(nth);
         }
     }
 

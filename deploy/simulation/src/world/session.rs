@@ -198,11 +198,11 @@ impl World {
                     key_is_clients: true,
                     ..Default::default()
                 };
-                self.judge.asked(room, &post.content);
+                self.judge.asked(room, conn, &post.content);
                 match at.lane.post(session.id, post, now) {
                     Ok(number) => drop(session.asked.insert(number, Asked::Post(room, key))),
                     Err(refusal) => {
-                        self.judge.refused(room, &key);
+                        self.judge.refused(room, conn, &key);
                         session.answers.push_back(Say::Refused(room, key, refusal.0.code));
                     }
                 }
@@ -324,7 +324,7 @@ impl World {
             Told::Posted(number, answer) => {
                 let Some(Asked::Post(room, key)) = session.asked.remove(&number) else { return };
                 if answer.is_err() {
-                    self.judge.refused(room, &key);
+                    self.judge.refused(room, conn, &key);
                 }
                 session.answers.push_back(match answer {
                     Ok(ack) => Say::Ack(room, key, ack.seq.unwrap_or(0), micros(ack.created_at)),
