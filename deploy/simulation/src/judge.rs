@@ -6,10 +6,12 @@
 mod client;
 mod log;
 mod rest;
+mod share;
 
 use std::ops::AddAssign;
 
 pub use client::View;
+pub use share::Told;
 
 use crate::store::ROOMS;
 

@@ -106,7 +106,10 @@ fn play_one(options: &Options, seed: u64) -> ExitCode {
     for step in &schedule.steps {
         println!("step {step:?}");
     }
-    println!("noise {}, pipelined {}, hash {:016x}", schedule.noise, schedule.is_pipelined, outcome.hash);
+    println!(
+        "noise {}, tight {}, pipelined {}, hash {:016x}",
+        schedule.noise, schedule.is_tight, schedule.is_pipelined, outcome.hash
+    );
     match outcome.found {
         Some(found) => {
             println!("{} is broken at {} us: {}", found.promise, found.at_us, found.what);

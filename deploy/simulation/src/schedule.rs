@@ -100,6 +100,8 @@ pub struct Schedule {
     pub seed: u64,
     /// One small fault in so many chances; 0 for none.
     pub noise: u64,
+    /// Whether rings, pages and a session's share of presence are so small that a few clients need more.
+    pub is_tight: bool,
     /// Whether clients send without waiting for answers, as many as they have.
     pub is_pipelined: bool,
     /// Its steps, in order.
@@ -126,7 +128,8 @@ impl Schedule {
             steps.push(Step { at_us: random.below(at_us), deed: Deed::ReplaceLog(random.between(20, 100)) });
         }
         steps.sort_by_key(|step| step.at_us);
-        Self { seed, noise, is_pipelined, steps }
+        let is_tight = random.one_in(2);
+        Self { seed, noise, is_tight, is_pipelined, steps }
     }
 }
 

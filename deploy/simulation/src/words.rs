@@ -3,10 +3,9 @@
 //! Owns the shapes of both directions, as far as the simulation needs them of the browser's protocol. Promises nothing
 //! else. Never goes over a real wire.
 
-use std::sync::Arc;
-
 use parlour_feed::{Cursor, ResyncReason};
-use parlour_gateway::relay::presence::Change;
+use parlour_gateway::ws::socket::Frame;
+use serde::Deserialize;
 
 use crate::store::Name;
 
@@ -54,12 +53,8 @@ pub enum Say {
     },
     /// An event.
     Event(usize, Cursor, Name),
-    /// Who came and went.
-    Presence(usize, Arc<Change>),
-    /// Who is there.
-    Whole(usize, Vec<String>, u32),
-    /// Only how many.
-    Count(usize, u32),
+    /// Who came and went, who is there, or only how many: as the browser is sent it.
+    Presence(usize, Frame),
     /// It goes on from there.
     Resync(usize, Cursor, ResyncReason),
     /// It is in a room no longer; or may not be.
@@ -76,4 +71,33 @@ pub enum Say {
     Head(usize, Cursor),
     /// The session is over.
     Over,
+}
+
+/// What a browser reads in a frame of presence.
+#[derive(Debug, Deserialize)]
+pub struct Presence {
+    /// Whether `users` are all there are, as far as there was room for them.
+    pub snapshot: bool,
+    /// Who is there.
+    pub users: Vec<Who>,
+    /// Who came.
+    pub joined: Vec<Who>,
+    /// Who went.
+    pub left: Vec<Who>,
+    /// How many are there.
+    pub count: u32,
+}
+
+/// Somebody.
+#[derive(Debug, Deserialize)]
+pub struct Who {
+    /// Who.
+    pub id: String,
+}
+
+impl Presence {
+    /// Reads a frame, as a browser does.
+    pub fn read(frame: &Frame) -> Self {
+        serde_json::from_slice(&frame.body()).expect("frames of presence are JSON of this shape")
+    }
 }

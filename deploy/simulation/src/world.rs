@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parlour_feed::{Cursor, LogRead, Read, Seq};
+use parlour_feed::{Bounds, Cursor, LogRead, PresenceShare, Read, Seq};
 use parlour_gateway::{limits::Limits, relay::event::RoomEvent};
 use parlour_room::{auth::Auth, hub::live::Fact, rooms::Settings, rpc::relay::desk::Done, store::GuestKey};
 
@@ -43,6 +43,13 @@ use crate::{
 type StreamId = u32;
 /// A client's connection.
 type ConnId = u32;
+
+/// Bounds that a few clients need more than: of what two rings hold when full, about half, and one page at a time.
+const TIGHT: Bounds = Bounds { rings: 12 << 10, pages: 12 << 10, outboxes: 512 << 20 };
+/// Events in a page that is within them.
+const TIGHT_PAGE: usize = 10;
+/// A share that is spent by three or four changes; everybody fits into it.
+const TIGHT_SHARE: PresenceShare = PresenceShare { per_second: 512, at_once: 640 };
 
 /// What is to happen at its time. Whatever belongs to a process names the life it belongs to.
 enum Plan {
@@ -147,16 +154,21 @@ impl World {
     /// The world before the first step of a schedule.
     pub fn new(schedule: Schedule) -> Self {
         let base = Instant::now(); // only differences from it are ever looked at
+        let usual = Limits { replay_events: 60, ring_events: 12, ..Limits::default() };
+        let limits = match schedule.is_tight {
+            true => Limits { bounds: TIGHT, presence: TIGHT_SHARE, log_page: TIGHT_PAGE, ..usual },
+            false => usual,
+        };
         let settings = Settings {
+            bounds: limits.bounds,
             replay_events: 60,
             ring_events: 16,
             idle_room: Duration::from_secs(4),
             ..Settings::default()
         };
-        let limits = Limits { replay_events: 60, ring_events: 12, ..Limits::default() };
         let mut chance = Random::new(schedule.seed);
         let key = GuestKey { id: 1, secret: [7; 32] };
-        let replica = Replica::new(1, chance.id(), base);
+        let replica = Replica::new(1, chance.id(), limits.bounds, base);
         let gateways = (0..GATEWAYS).map(|_| Gateway::new(1, chance.id(), &limits)).collect();
         let mut world = Self {
             base,

@@ -21,6 +21,8 @@ const WITHIN: [(Mistake, u64); Mistake::ALL.len()] = [
     (Mistake::Pipelining, 500),
     (Mistake::SettlingNeverEnds, 500),
     (Mistake::TakenAwayWhileSettling, 500),
+    (Mistake::PresenceUnpaid, 50),
+    (Mistake::PageWithoutRoom, 50),
 ];
 
 /// One test, since a mistake is made in the whole process.

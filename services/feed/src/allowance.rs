@@ -6,7 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::limits::PresenceShare;
+use crate::{
+    limits::PresenceShare,
+    planted::{self, Mistake},
+};
 
 /// What a session may still be told of presence.
 #[derive(Clone, Debug)]
@@ -44,6 +47,9 @@ impl Allowance {
 
     /// So many bytes are told.
     pub fn spend(&mut self, bytes: usize, now: Instant) {
+        if planted::makes(Mistake::PresenceUnpaid) {
+            return;
+        }
         let time = Duration::from_secs_f64(bytes as f64 / f64::from(self.share.per_second));
         self.even_at = self.even_at.max(now) + time;
     }

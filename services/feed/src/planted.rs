@@ -36,11 +36,15 @@ pub enum Mistake {
     SettlingNeverEnds,
     /// A replica that does not know everybody yet takes people away.
     TakenAwayWhileSettling,
+    /// What a session is told of presence is never paid for.
+    PresenceUnpaid,
+    /// A page is asked for though all rooms' pages leave no room for it.
+    PageWithoutRoom,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::PublishBeforeCommit,
         Self::PageCutOffByOne,
         Self::NoLookUpOfRepeats,
@@ -56,6 +60,8 @@ impl Mistake {
         Self::Pipelining,
         Self::SettlingNeverEnds,
         Self::TakenAwayWhileSettling,
+        Self::PresenceUnpaid,
+        Self::PageWithoutRoom,
     ];
 
     /// Its name on a command line.

@@ -9,11 +9,10 @@ use std::{
 };
 
 use parlour_feed::{Cursor, ResyncReason};
-use parlour_proto::v1::Presence;
 
 use crate::{
     store::{Name, ROOMS},
-    words::Say,
+    words::{Presence, Say},
     world::World,
 };
 
@@ -81,11 +80,14 @@ impl View {
     }
 
     fn told_presence(&mut self, presence: &Presence) {
+        if presence.snapshot {
+            self.users.clear();
+        }
         for user in &presence.left {
             self.users.remove(&user.id);
         }
-        let came = presence.joined.iter().chain(&presence.changed);
-        self.users.extend(came.map(|user| user.id.clone()));
+        let here = presence.users.iter().chain(&presence.joined);
+        self.users.extend(here.map(|user| user.id.clone()));
         self.count = presence.count;
     }
 }
@@ -111,19 +113,9 @@ impl World {
             }
             Say::Event(room, cursor, name) => self.judge_event(client, *room, *cursor, *name),
             Say::Resync(room, cursor, reason) => self.judge_resync(client, *room, *cursor, *reason),
-            Say::Presence(room, change) => {
+            Say::Presence(room, frame) => {
                 if let Some(view) = self.view_in(client, *room) {
-                    view.told_presence(&change.presence);
-                }
-            }
-            Say::Whole(room, users, count) => {
-                if let Some(view) = self.view_in(client, *room) {
-                    (view.users, view.count) = (users.iter().cloned().collect(), *count);
-                }
-            }
-            Say::Count(room, count) => {
-                if let Some(view) = self.view_in(client, *room) {
-                    view.count = *count;
+                    view.told_presence(&Presence::read(frame));
                 }
             }
             Say::Gone(room, reason) => self.judge_gone(client, *room, reason),

@@ -32,10 +32,19 @@ impl World {
             fed.timer_us = Some(at_us);
             self.plan(at_us - self.us, Plan::FeedTimer(gateway, life, room));
         }
+        self.reclaim(gateway);
         for read in reads {
             let after_us = self.delay(1_000);
             self.plan(after_us, Plan::FeedRead(gateway, life, room, read));
         }
+    }
+
+    /// Where the gateway's rings together are near their bound, the longest unread shrink.
+    fn reclaim(&self, gateway: usize) {
+        let at = &self.gateways[gateway];
+        let fed =
+            || at.rooms.values().map(|fed| (fed.room.look(|feed| feed.ring_read()), &fed.room)).collect();
+        at.pools.rings.reclaim(fed, |room, excess| room.look(|feed| feed.shrink_ring(excess)));
     }
 
     pub(super) fn feed_timer(&mut self, gateway: usize, life: u32, room: usize) {
@@ -80,7 +89,11 @@ impl World {
             return;
         }
         let now = self.now();
-        if let Some(fed) = self.gateways[gateway].rooms.get(&room) {
+        let at = &mut self.gateways[gateway];
+        if let LogRead::Page(page) = &answer {
+            at.read.extend(page.entries.iter().map(|entry| Arc::downgrade(&entry.event)));
+        }
+        if let Some(fed) = at.rooms.get(&room) {
             fed.room.look(|feed| feed.read_done(read, answer, now));
         }
         self.gateway_follows_through(gateway);

@@ -4,11 +4,15 @@
 //! link promises: silence of 5 s is an end, the next stream is tried within half a second, nothing of an older one is
 //! taken. Never decides what a frame means.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
 
+use parlour_feed::Pools;
 use parlour_gateway::{
     limits::Limits,
-    relay::{Id, Room, lane::Lane},
+    relay::{Id, Room, event::RoomEvent, lane::Lane},
 };
 use parlour_proto::v1::{self as proto, relay_frame::Frame as Down, relay_request::Frame as Up};
 
@@ -37,6 +41,9 @@ pub(super) struct Gateway {
     pub(super) still_until_us: u64,
     pub(super) incarnation: Id,
     pub(super) lane: Lane,
+    pub(super) pools: Pools,
+    /// The events that were read for it and may be in memory still.
+    pub(super) read: Vec<Weak<RoomEvent>>,
     pub(super) rooms: BTreeMap<usize, Fed>,
     pub(super) sessions: BTreeMap<ConnId, Session>,
     generation: u64,
@@ -56,6 +63,8 @@ impl Gateway {
             still_until_us: 0,
             incarnation,
             lane: Lane::new(limits),
+            pools: Pools::new(limits.bounds),
+            read: Vec::new(),
             rooms: BTreeMap::new(),
             sessions: BTreeMap::new(),
             generation: 0,
@@ -193,6 +202,7 @@ impl World {
         for room in 0..ROOMS.len() {
             self.feed_follows_through(gateway, room); // a step may have asked for a page
         }
+        self.judge_pools();
         let at = &mut self.gateways[gateway];
         let Some(id) = at.stream.filter(|_| at.is_attached) else { return };
         while let Some(frame) = self.gateways[gateway].lane.next_frame() {

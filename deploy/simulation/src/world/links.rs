@@ -10,7 +10,10 @@ use parlour_room::{hub::presence::Owner, rpc::relay::desk::Desk};
 use tokio_util::sync::CancellationToken;
 
 use super::{ConnId, Plan, StreamId, World};
-use crate::words::{Ask, Say};
+use crate::{
+    judge::Told,
+    words::{Ask, Say},
+};
 
 /// Responses that may be on their way to a gateway before its replica waits.
 pub(super) const IN_FLIGHT: usize = 4;
@@ -87,6 +90,8 @@ pub(super) struct Conn {
     pub(super) gateway: usize,
     pub(super) up: Way<Ask>,
     pub(super) down: Way<Arc<Say>>,
+    /// What it is told of presence.
+    pub(super) presence: Told,
     pub(super) is_over_at_client: bool,
     pub(super) is_over_at_gateway: bool,
 }
@@ -94,7 +99,8 @@ pub(super) struct Conn {
 impl Conn {
     pub(super) fn new(client: usize, gateway: usize) -> Self {
         let (up, down) = (Way::new(), Way::new());
-        Self { client, gateway, up, down, is_over_at_client: false, is_over_at_gateway: false }
+        let presence = Told::default();
+        Self { client, gateway, up, down, presence, is_over_at_client: false, is_over_at_gateway: false }
     }
 }
 
@@ -127,6 +133,9 @@ impl World {
     /// The gateway says something to a client.
     pub(super) fn say(&mut self, id: ConnId, say: Arc<Say>) {
         let Some(client) = self.conns.get(&id).map(|conn| conn.client) else { return };
+        if let Say::Presence(_, frame) = &*say {
+            self.judge_share(id, frame.len());
+        }
         let pace_us = if self.clients[client].slow_until_us > self.us { 400_000 } else { 0 };
         let at_us = self.us + 1_000 + pace_us + self.delay(2_000);
         let Some(conn) = self.conns.get_mut(&id) else { return };

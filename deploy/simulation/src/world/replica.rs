@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parlour_feed::Pools;
+use parlour_feed::{Bounds, Pools};
 use parlour_proto::v1::relay_request::Frame as Up;
 use parlour_room::{
     error::Error,
@@ -46,13 +46,13 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    pub(super) fn new(life: u32, incarnation: [u8; 16], started: Instant) -> Self {
+    pub(super) fn new(life: u32, incarnation: [u8; 16], bounds: Bounds, started: Instant) -> Self {
         Self {
             life,
             is_up: true,
             still_until_us: 0,
             incarnation,
-            pools: Pools::default(),
+            pools: Pools::new(bounds),
             started,
             lanes: Lanes::default(),
             rooms: BTreeMap::new(),
@@ -169,7 +169,7 @@ impl World {
                 is_quiet &= !self.pump(id);
             }
             if is_quiet {
-                return;
+                return self.judge_pools();
             }
         }
     }
@@ -271,7 +271,7 @@ impl World {
             return;
         }
         let incarnation = self.chance.id();
-        self.replica = Replica::new(life, incarnation, self.now());
+        self.replica = Replica::new(life, incarnation, self.settings.bounds, self.now());
         let after_us = self.chance.below(PROBE_US);
         self.plan(after_us, Plan::Probe(life));
     }

@@ -64,6 +64,10 @@ impl World {
             lived.timer_us = Some(at_us);
             self.plan(at_us - self.us, Plan::RoomTimer(life, room));
         }
+        let pool = &self.replica.pools.rings;
+        let rooms =
+            || self.replica.rooms.values().map(|lived| (lived.room.ring_read(), &lived.room)).collect();
+        pool.reclaim(rooms, |room: &Arc<LiveRoom>, excess| room.shrink_ring(excess));
         for read in due.reads {
             let after_us = self.delay(500);
             self.plan(after_us, Plan::RoomRead(life, room, read));

@@ -3,12 +3,12 @@
 //! Owns the few looks that judges take, and what follows at a client from what it is told. Promises to show the store's
 //! truth and the clients' own words. Never shows a machine's inside but for bounds and invariants.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use parlour_feed::Cursor;
+use parlour_feed::{Cursor, Weigh as _};
 use parlour_gateway::relay::requests::WAITING_PER_SESSION;
 
-use super::{Plan, World};
+use super::{ConnId, Plan, World};
 use crate::{
     judge::View,
     schedule::{Deed, Sleep},
@@ -238,11 +238,7 @@ impl World {
         if let Some((len, bound)) = rings.into_iter().find(|(len, bound)| len > bound) {
             self.found("P8", format!("a ring of {bound} events holds {len}"));
         }
-        let pools = &self.replica.pools;
-        let held = [&pools.rings, &pools.pages, &pools.outboxes].map(|pool| (pool.bytes(), pool.bound()));
-        if let Some((bytes, bound)) = held.into_iter().find(|(bytes, bound)| bytes > bound) {
-            self.found("P8", format!("{bytes} bytes are held, of {bound}"));
-        }
+        self.judge_counts();
         let most = WAITING_PER_SESSION + ROOMS.len(); // those it came with have a bound of their own
         let pending = self
             .gateways
@@ -250,6 +246,42 @@ impl World {
             .flat_map(|gateway| gateway.sessions.values().map(|session| gateway.lane.pending(&session.id)));
         if let Some(pending) = pending.max().filter(|pending| *pending > most) {
             self.found("P8", format!("{pending} requests of a session wait, of {most}"));
+        }
+    }
+
+    /// P8: what all rings, pages and outboxes of a process hold is within its bound.
+    pub(super) fn judge_pools(&mut self) {
+        let processes = self.gateways.iter().map(|gateway| &gateway.pools).chain([&self.replica.pools]);
+        let pools = processes.flat_map(|pools| [&pools.rings, &pools.pages, &pools.outboxes]);
+        let over = pools.map(|pool| (pool.bytes(), pool.bound())).find(|(bytes, bound)| bytes > bound);
+        if let Some((bytes, bound)) = over {
+            self.found("P8", format!("{bytes} bytes are held, of {bound}"));
+        }
+    }
+
+    /// P8: what was read of the log for a gateway and is in its memory still is counted there.
+    fn judge_counts(&mut self) {
+        for gateway in 0..self.gateways.len() {
+            let at = &mut self.gateways[gateway];
+            at.read.retain(|event| event.strong_count() > 0);
+            let held: usize = at.read.iter().filter_map(Weak::upgrade).map(|event| event.bytes()).sum();
+            let counted = at.pools.pages.bytes() + at.pools.rings.bytes();
+            if held > counted {
+                self.found(
+                    "P8",
+                    format!("gateway {gateway} holds {held} bytes of the log and counts {counted}"),
+                );
+            }
+        }
+    }
+
+    /// P9: a session is told no more of presence than its share.
+    pub(super) fn judge_share(&mut self, id: ConnId, bytes: usize) {
+        let (us, share) = (self.us, self.limits.presence);
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let (client, excess) = (conn.client, conn.presence.tell(bytes, us, share));
+        if excess > 0 {
+            self.found("P9", format!("client {client} is told {excess} bytes of presence beyond its share"));
         }
     }
 }

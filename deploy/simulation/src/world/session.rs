@@ -7,14 +7,18 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::Instant,
 };
 
-use parlour_feed::{Budget, Cursor, ReaderId, Step};
-use parlour_gateway::relay::{
-    Id, Join, Joined, Refusal, Room, Told,
-    event::{RoomEvent, id_bytes},
-    inbox::Inbox,
-    presence::{Mark, Owed, Shown},
+use parlour_feed::{Allowance, Budget, Cursor, PresenceShare, ReaderId, Step};
+use parlour_gateway::{
+    relay::{
+        Id, Join, Joined, Refusal, Room, Told,
+        event::{Form, RoomEvent, id_bytes},
+        inbox::Inbox,
+        presence::{Mark, Shown},
+    },
+    ws::session::presence::news,
 };
 use parlour_proto::v1::{self as proto, event::Kind, open_session::Credentials};
 
@@ -41,7 +45,8 @@ struct Seat {
     state: State,
     is_monitor: bool,
     mark: Mark,
-    is_owed_presence: bool,
+    /// Since when presence is owed.
+    presence_owed: Option<Instant>,
     head: Cursor,
     shown: Shown,
 }
@@ -62,10 +67,11 @@ pub(super) struct Session {
     answers: VecDeque<Say>,
     ready: VecDeque<usize>,
     seats: BTreeMap<usize, Seat>,
+    allowance: Allowance,
 }
 
 impl Session {
-    fn new(id: Id) -> Self {
+    fn new(id: Id, share: PresenceShare, now: Instant) -> Self {
         Self {
             id,
             inbox: Arc::default(),
@@ -76,6 +82,7 @@ impl Session {
             answers: VecDeque::new(),
             ready: VecDeque::new(),
             seats: BTreeMap::new(),
+            allowance: Allowance::new(share, now),
         }
     }
 
@@ -116,7 +123,7 @@ impl Session {
             state,
             is_monitor,
             mark: joined.shown.mark,
-            is_owed_presence: false,
+            presence_owed: None,
             head: joined.head,
             shown: joined.shown,
         };
@@ -167,7 +174,7 @@ impl World {
     fn asks(&mut self, gateway: usize, conn: ConnId, ask: Ask) {
         let now = self.now();
         if let Ask::Hello(token, rooms) = ask {
-            let mut session = Session::new(self.chance.id());
+            let mut session = Session::new(self.chance.id(), self.limits.presence, now);
             session.first_rooms = rooms;
             let credentials = token.map(Credentials::GuestToken);
             let open =
@@ -242,6 +249,7 @@ impl World {
             Err(refusal) => session.answers.push_back(Say::Gone(room, refusal.0.code)),
         }
         if let Some(made) = made {
+            made.look(|feed| feed.share_in(&here.pools));
             here.rooms.insert(room, Self::fed(made));
         }
     }
@@ -350,7 +358,7 @@ impl World {
         {
             step(session, room, now, &mut said);
         }
-        while said.is_empty() && tell_presence(session, &mut said) {}
+        while said.is_empty() && tell_presence(session, now, &mut said) {}
         if said.is_empty()
             && let Some(notice) = session.inbox.next_typing()
             && let Some(room) = ROOMS.iter().position(|room| *room == notice.typing.room)
@@ -377,7 +385,7 @@ impl World {
 }
 
 /// Takes what a room has for the session now.
-fn step(session: &mut Session, room: usize, now: std::time::Instant, said: &mut Vec<Say>) {
+fn step(session: &mut Session, room: usize, now: Instant, said: &mut Vec<Say>) {
     let Some(seat) = session.seats.get_mut(&room) else { return };
     let (reader, mut entries) = (seat.reader, Vec::new());
     let (step, is_live) = seat.room.look(|feed| {
@@ -393,7 +401,7 @@ fn step(session: &mut Session, room: usize, now: std::time::Instant, said: &mut 
             said.extend(entries.iter().map(|entry| Say::Event(room, entry.cursor, name(&entry.event))));
         }
         Step::Presence { .. } => {
-            seat.is_owed_presence = true;
+            seat.presence_owed.get_or_insert(now);
             session.ready.push_back(room);
             session.verified(room, None, said);
         }
@@ -406,24 +414,19 @@ fn step(session: &mut Session, room: usize, now: std::time::Instant, said: &mut 
     }
 }
 
-/// Tells what is owed of one room's presence; whether any was.
-fn tell_presence(session: &mut Session, said: &mut Vec<Say>) -> bool {
-    let is_owed = |seat: &Seat| seat.is_owed_presence && seat.state == State::Live;
-    let Some((room, seat)) = session.seats.iter_mut().find(|(_, seat)| is_owed(seat)) else { return false };
-    let (room, since, is_monitor) = (*room, seat.mark.version, seat.is_monitor);
-    let (told, mark) = seat.room.look(|feed| {
-        let fold = feed.fold();
-        let told = match fold.changes_since(since) {
-            _ if is_monitor => vec![Say::Count(room, fold.shown().count)],
-            Owed::Each(changes) => changes.into_iter().map(|change| Say::Presence(room, change)).collect(),
-            Owed::Whole => {
-                let shown = fold.shown();
-                vec![Say::Whole(room, shown.users.iter().map(|user| user.id.clone()).collect(), shown.count)]
-            }
-        };
-        (told, fold.mark())
-    });
-    (seat.mark, seat.is_owed_presence) = (mark, false);
-    said.extend(told);
+/// Tells what has been owed longest of a room's presence, if anything is and the allowance permits.
+fn tell_presence(session: &mut Session, now: Instant, said: &mut Vec<Say>) -> bool {
+    if session.allowance.wait(now).is_some() {
+        return false;
+    }
+    let owed = session.seats.iter_mut().filter(|(_, seat)| seat.state == State::Live);
+    let owed = owed.filter_map(|(room, seat)| Some((seat.presence_owed?, *room, seat)));
+    let Some((_, room, seat)) = owed.min_by_key(|(since, ..)| *since) else { return false };
+    seat.presence_owed = None;
+    let at_once = session.allowance.at_once();
+    for frame in news(&seat.room, &mut seat.mark, Form::Full, seat.is_monitor, at_once) {
+        session.allowance.spend(frame.len(), now);
+        said.push(Say::Presence(room, frame));
+    }
     true
 }

@@ -141,12 +141,12 @@ impl LiveRoom {
     }
 
     /// When a reader last took from its ring.
-    pub(super) fn ring_read(&self) -> Option<Instant> {
+    pub fn ring_read(&self) -> Option<Instant> {
         self.lock().live.ring_read()
     }
 
     /// Lets that many bytes of its ring go, or what there is: readers find them in the log.
-    pub(super) fn shrink_ring(&self, bytes: usize) {
+    pub fn shrink_ring(&self, bytes: usize) {
         self.lock().live.shrink_ring(bytes);
     }
 
