@@ -25,11 +25,11 @@ pub fn user(user: &User) -> v1::User {
 }
 
 /// A message.
-pub fn message(message: &Message) -> v1::Message {
+pub fn message(message: Message) -> v1::Message {
     v1::Message {
         id: message.id,
         user: Some(user(&message.user)),
-        content: message.content.clone(),
+        content: message.content,
         client_message_id: message.client_message_id.as_ref().map(|key| key.as_str().to_owned()),
         reply_to: message.reply_to,
         created_at: Some(timestamp(message.created_at)),
@@ -49,7 +49,7 @@ pub fn event(id: &RoomId, name: &RoomName, event: &Event) -> v1::Event {
 fn kind(id: &RoomId, event: &Event) -> v1::event::Kind {
     match &event.body {
         Body::Message { .. } => {
-            v1::event::Kind::Message(v1::MessagePosted { data: event.message().as_ref().map(message) })
+            v1::event::Kind::Message(v1::MessagePosted { data: event.message().map(message) })
         }
         Body::RoomChanged { title, topic, archived } => v1::event::Kind::RoomChanged(v1::RoomChanged {
             data: Some(v1::RoomChange {

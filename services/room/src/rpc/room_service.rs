@@ -210,12 +210,12 @@ impl Service {
         let message = sent.event.message().ok_or_else(|| {
             Invalid::field("client_message_id", "this key names another event of yours, which is no message")
         })?;
-        Ok(v1::SendMessageResponse { message: Some(convert::message(&message)), repeated: sent.repeated })
+        Ok(v1::SendMessageResponse { message: Some(convert::message(message)), repeated: sent.repeated })
     }
 
     async fn message(&self, asked: v1::GetMessageRequest) -> Result<v1::GetMessageResponse, Error> {
         let message = self.rooms.get_message(&RoomRef::parse(&asked.room)?, asked.id).await?;
-        Ok(v1::GetMessageResponse { message: Some(convert::message(&message)) })
+        Ok(v1::GetMessageResponse { message: Some(convert::message(message)) })
     }
 
     async fn messages(&self, asked: v1::ListMessagesRequest) -> Result<v1::ListMessagesResponse, Error> {
@@ -227,7 +227,7 @@ impl Service {
             (Some(_), Some(_)) => return Err(one_of("after_seq", "before_seq")),
         };
         let read = self.rooms.messages(&room, span, page_size(asked.page_size)?).await?;
-        let messages = read.messages.iter().map(convert::message).collect();
+        let messages = read.messages.into_iter().map(convert::message).collect();
         Ok(v1::ListMessagesResponse { messages, more: read.more })
     }
 

@@ -246,7 +246,7 @@ impl Session {
             room: room.place.name.to_string(),
             info: Some(info),
             cursor: at.to_string(),
-            messages: messages.iter().map(convert::message).collect(),
+            messages: messages.into_iter().map(convert::message).collect(),
             more,
             users,
             count: u32::try_from(update.count).unwrap_or(u32::MAX),

@@ -272,7 +272,7 @@ async fn history(rooms: &Rooms, place: Place, asked: &v1::ReadHistory) -> Result
         }
         (before, None) => {
             let read = rooms.messages(&room, Span::Before(before.unwrap_or(u64::MAX)), limit).await?;
-            history.messages = read.messages.iter().map(convert::message).collect();
+            history.messages = read.messages.into_iter().map(convert::message).collect();
             history.more = read.more;
         }
         (None, Some(after)) => {
