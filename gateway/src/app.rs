@@ -96,6 +96,7 @@ impl App {
             limits: Arc::new(config.limits.clone()),
             drain: sessions.drain().clone(),
             departure: Departure::new(drain),
+            deliveries: ::metrics::counter!(metrics::DELIVERIES),
         };
         let chat = get(ws::upgrade).with_state(Gate::new(relay.clone(), terms, sessions.clone()));
         let rates = Rates::new(Proxies::new(config.trusted_proxies), &config.limits);

@@ -4,7 +4,7 @@
 //! a run of events is made into bytes once, that a session which leaves meanwhile is handed nothing more, and that whoever
 //! needs more than that is woken instead (P3, P8). Never waits for a connection.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use metrics::Counter;
@@ -51,24 +51,29 @@ impl Handing {
 
     /// Hands each what it lacks, or wakes it.
     pub(super) async fn hand(&mut self, room: &Room, waiting: Vec<Arc<Wake>>) {
-        for (nth, wake) in waiting.iter().enumerate() {
-            if nth % TOGETHER == TOGETHER - 1 {
+        let mut frames = 0;
+        for (nth, some) in waiting.chunks(TOGETHER).enumerate() {
+            if nth > 0 {
                 tokio::task::yield_now().await;
             }
-            if !self.has_handed(room, wake) {
-                wake.wake();
+            let now = super::now();
+            for wake in some {
+                if !self.has_handed(room, wake, now, &mut frames) {
+                    wake.wake();
+                }
             }
         }
+        self.deliveries.increment(frames);
         self.runs.clear(); // the ring holds the events; the next lack others
     }
 
-    fn has_handed(&mut self, room: &Room, wake: &Wake) -> bool {
+    fn has_handed(&mut self, room: &Room, wake: &Wake, now: Instant, handed: &mut u64) -> bool {
         let Some((reader, direct)) = wake.direct() else { return false };
         let mut count = 0;
         let has_all = direct.outlet.hand(&mut || {
             let mut found = None;
             let is_all = room.look(|feed| {
-                feed.catch_up(reader, super::now(), |from, ring| {
+                feed.catch_up(reader, now, |from, ring| {
                     found = self.run(direct.form, from, ring);
                     found.is_some()
                 })
@@ -77,14 +82,14 @@ impl Handing {
             (count, frames) = found.map(|run| self.runs[run].ready(direct.make)).unwrap_or_default();
             is_all.then_some(frames)
         });
-        self.deliveries.increment(count);
+        *handed += count;
         has_all
     }
 
     /// Finds or makes the run from there to the ring's end; `None`: it is too long.
     fn run(&mut self, form: Form, from: Cursor, ring: &Ring<Arc<RoomEvent>>) -> Option<usize> {
         let is_it = |run: &Run| (run.form, run.from, run.to) == (form, from, ring.end());
-        if let Some(known) = self.runs.iter().position(is_it) {
+        if let Some(known) = self.runs.iter().rposition(is_it) {
             return Some(known);
         }
         let entries: Vec<_> = ring.after(from.seq).take(EVENTS + 1).cloned().collect();

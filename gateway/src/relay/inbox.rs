@@ -148,7 +148,7 @@ impl Inbox {
 }
 
 /// Takes the first; a queue that is empty then holds no memory.
-fn take<T>(queue: &mut VecDeque<T>) -> Option<T> {
+pub fn take<T>(queue: &mut VecDeque<T>) -> Option<T> {
     let first = queue.pop_front();
     if queue.is_empty() {
         *queue = VecDeque::new();

@@ -230,7 +230,7 @@ impl Lane {
         else {
             return;
         };
-        let wake = seated.is_none().then(|| Wake::new(Arc::clone(inbox), Arc::clone(&wish.room), session));
+        let wake = seated.is_none().then(|| Wake::new(Arc::clone(inbox), Arc::clone(room.name()), session));
         let told = room.with(|feed| {
             let reader = seated.or_else(|| feed.join(wish.at, wake.clone()?))?;
             Some(Joined {

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use metrics::Counter;
 use parlour_feed::{Cursor, LogRead, Page, Read, follower::Counters};
 use parlour_proto::v1 as proto;
@@ -154,7 +154,8 @@ impl Room {
                 (wanted, feed.deadline(), feed.take_waiting())
             });
             reclaim();
-            reads.extend(wanted.into_iter().map(|read| self.read(upstream.clone(), read)));
+            // Boxed: the set keeps the room that its last one took.
+            reads.extend(wanted.into_iter().map(|read| self.read(upstream.clone(), read).boxed()));
             handing.hand(&self, waiting).await;
             tokio::select! {
                 () = self.end.cancelled() => return,

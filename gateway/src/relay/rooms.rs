@@ -86,7 +86,9 @@ impl<R: Clone> Rooms<R> {
 
     /// A session asks to join a room; a room that nobody was in is made, and returned: it is to be followed.
     pub fn enter(&mut self, id: Id, room: &Arc<str>, make: impl FnOnce() -> R) -> Option<R> {
-        let rooms = self.of.entry(id).or_default();
+        // One name for all who are here; and most sessions are in one room.
+        let room = &self.rooms.get_key_value(room).map_or(room, |(name, _)| name).clone();
+        let rooms = self.of.entry(id).or_insert_with(|| Vec::with_capacity(1));
         if !rooms.contains(room) {
             rooms.push(Arc::clone(room));
         }

@@ -70,6 +70,8 @@ pub struct Terms {
     pub drain: CancellationToken,
     /// How they leave then.
     pub departure: Arc<Departure>,
+    /// Counts the events that they hand out.
+    pub deliveries: Counter,
 }
 
 /// Which of the dialects is spoken.
@@ -181,8 +183,6 @@ pub struct Session<S> {
     /// When the drain asked this session to leave: until then it may stay, and from then it is to return elsewhere.
     leaving: Option<(Instant, Instant)>,
     ending: Option<Ending>,
-    deliveries: Counter,
-    slow: Counter,
 }
 
 impl<S: Socket> Session<S> {
@@ -210,8 +210,6 @@ impl<S: Socket> Session<S> {
             is_asked_for_life: false,
             leaving: None,
             ending: None,
-            deliveries: metrics::counter!(names::DELIVERIES),
-            slow: metrics::counter!(names::SLOW_CONSUMERS),
             terms,
             visitor,
         }
@@ -375,7 +373,7 @@ impl<S: Socket> Session<S> {
     }
 
     fn end_slow(&mut self) {
-        self.slow.increment(1);
+        metrics::counter!(names::SLOW_CONSUMERS).increment(1);
         self.end(Ending::of(Close::SlowConsumer));
     }
 

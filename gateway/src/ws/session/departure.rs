@@ -27,21 +27,26 @@ const STAY: f64 = 0.85;
 pub struct Departure {
     window: Duration,
     open: AtomicUsize,
+    gauge: Gauge,
     leaving: OnceLock<usize>,
 }
 
 impl Departure {
     /// Nobody is here. A drain may take `window`.
     pub fn new(window: Duration) -> Arc<Self> {
-        Arc::new(Self { window, open: AtomicUsize::new(0), leaving: OnceLock::new() })
+        Arc::new(Self {
+            window,
+            open: AtomicUsize::new(0),
+            gauge: gauge!(SESSIONS),
+            leaving: OnceLock::new(),
+        })
     }
 
     /// Counts a session, until what is returned is dropped.
     pub(super) fn count(self: &Arc<Self>) -> Open {
         self.open.fetch_add(1, Ordering::Relaxed);
-        let gauge = gauge!(SESSIONS);
-        gauge.increment(1.0);
-        Open { departure: Arc::clone(self), gauge }
+        self.gauge.increment(1.0);
+        Open(Arc::clone(self))
     }
 
     /// After how long a session is to return elsewhere; `share`, from 0 to 1, is its place among all.
@@ -58,15 +63,12 @@ impl Departure {
 }
 
 /// A session, while it is open.
-pub(super) struct Open {
-    departure: Arc<Departure>,
-    gauge: Gauge,
-}
+pub(super) struct Open(Arc<Departure>);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.departure.open.fetch_sub(1, Ordering::Relaxed);
-        self.gauge.decrement(1.0);
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.gauge.decrement(1.0);
     }
 }
 

@@ -10,7 +10,10 @@ use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
 
 use super::{Dialect, Frame, Session, Socket, frame, full_event, plain, plain_event, seat::State};
-use crate::relay::event::{Form, RoomEvent};
+use crate::relay::{
+    event::{Form, RoomEvent},
+    inbox::take,
+};
 
 /// What is taken from a room before the next has its turn.
 const BUDGET: Budget = Budget { events: 64, bytes: 64 * 1024 };
@@ -27,7 +30,7 @@ impl<S: Socket> Session<S> {
             self.writer.put(answer);
         }
         while self.writer.is_empty() && self.ending.is_none() {
-            let next = self.ready.pop_front();
+            let next = take(&mut self.ready);
             let next = next.or_else(|| self.relay.inbox().next_room().map(|wake| Arc::clone(wake.room())));
             let Some(room) = next else { break };
             self.step(&room);
@@ -113,7 +116,7 @@ impl<S: Socket> Session<S> {
                 delivered += 1;
             }
         }
-        self.deliveries.increment(delivered);
+        self.terms.deliveries.increment(delivered);
     }
 
     fn tell_typing(&mut self) {

@@ -103,7 +103,7 @@ impl<S: Socket> Session<S> {
 
     fn joined(&mut self, joining: Joining, joined: Joined) {
         let Joined { room, reader, again, wake, head, info, shown, user: _ } = joined;
-        let name = Arc::clone(&joining.room);
+        let name = Arc::clone(room.name());
         if again && let Some(seat) = self.seats.get_mut(&name) {
             (seat.is_monitor, seat.mark) = (joining.is_monitor, shown.mark);
             seat.name.clone_from(&joining.name);
