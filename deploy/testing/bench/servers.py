@@ -1,0 +1,123 @@
+"""Who is measured.
+
+Owns: the servers, how each is started and what it speaks.
+Promises: one that was started is ended, and its folder is gone.
+Never: loads one.
+"""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from testing.postgres import Postgres
+from testing.system import House, binary
+
+CEILING = "epoll, a write a frame"
+STORE = "store"  # what is not spoken to, but opened
+DURABLE = ["max_connections=300"]  # a server's own settings, fsync among them
+UNLIMITED = {"SEND_RATE": 0, "LOG": "warn"}
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a server is, and its processes."""
+
+    url: str
+    pids: list
+    grpc: str | None = None
+
+
+def services(house, *started):
+    """Where they are."""
+    return Where(f"ws://{house.web}", [service.process.pid for service in started], f"http://{house.grpc}")
+
+
+@contextlib.contextmanager
+def parlour(**settings):
+    """`parlour`, both services in one process, on SQLite."""
+    with House() as house:
+        yield services(house, house.together(**UNLIMITED, **settings))
+
+
+@contextlib.contextmanager
+def apart():
+    """The two services, on SQLite."""
+    with House() as house:
+        yield services(house, house.room(**UNLIMITED), house.gateway(**UNLIMITED))
+
+
+@contextlib.contextmanager
+def apart_on_postgres():
+    """The two services, on a PostgreSQL that syncs."""
+    with postgres_alone() as postgres, House() as house:
+        of = services(house, house.room(STORE=postgres.url, **UNLIMITED), house.gateway(**UNLIMITED))
+        yield replace(of, pids=postgres.pids + of.pids)
+
+
+@contextlib.contextmanager
+def postgres_alone():
+    """A PostgreSQL that syncs."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        Path(folder).chmod(0o755)  # the server runs as a user of its own
+        postgres = Postgres(Path(folder) / "postgres", settings=DURABLE)
+        postgres.start()
+        try:
+            yield Where(postgres.url, [postgres.process.pid])
+        finally:
+            postgres.stop()
+
+
+@contextlib.contextmanager
+def sqlite_alone():
+    """A file, and no process but the one that measures."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        yield Where(f"sqlite:{folder}/alone.db", [])
+
+
+@contextlib.contextmanager
+def process(command):
+    """Any other server, which prints where it listens."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield Where(server.stdout.readline().strip(), [server.pid])
+        finally:
+            server.kill()
+
+
+def peer(kind):
+    """One of those in the bench's own crate."""
+    return process([binary("parlour-loadtest"), "peer", kind])
+
+
+def node(name):
+    """One on Node, run from beside its modules."""
+    copy = Path(os.environ["PARLOUR_PEER_TOOLS"]) / name
+    copy.write_bytes((Path(__file__).parents[1] / "peers" / name).read_bytes())
+    return process(["node", copy])
+
+
+@dataclass(frozen=True)
+class Server:
+    """Who is measured."""
+
+    name: str
+    start: callable
+    dialect: str
+    is_long: bool = False  # only with --full
+
+
+SERVERS = [
+    Server("parlour", parlour, "parlour"),
+    Server("two services, SQLite", apart, "parlour", is_long=True),
+    Server("two services, PostgreSQL", apart_on_postgres, "parlour", is_long=True),
+    Server("SQLite alone", sqlite_alone, STORE, is_long=True),
+    Server("PostgreSQL alone", postgres_alone, STORE, is_long=True),
+    Server(CEILING, lambda: peer("ceiling"), "broadcast"),
+    Server("epoll, waiting frames at once", lambda: peer("gathering"), "broadcast"),
+    Server("axum, broadcast channel", lambda: peer("minimal"), "broadcast"),
+    Server("ws on Node", lambda: node("ws.mjs"), "broadcast"),
+    Server("Socket.IO on Node", lambda: node("socket-io.mjs"), "socket-io"),
+]
