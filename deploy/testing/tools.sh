@@ -1,4 +1,4 @@
-# Owns: the cache of pinned tools outside the clone: a Python environment, node modules, cargo-deny.
+# Owns: the cache of pinned tools outside the clone: a Python environment, node modules, cargo-deny, servers of Debian's.
 # Promises: a tool's folder is named by what it was made from, so that a change makes a new one and old clones keep theirs;
 #   one half made is made again; each function prints the folder, and all that the installers say goes to stderr.
 # Never: writes into the clone.
@@ -66,6 +66,19 @@ make_node_modules() {
 
 node_tools() { node_modules "$testing/../../gateway/tests/client"; }
 peer_tools() { node_modules "$testing/peers"; }
+
+# Servers that are measured and not installed: no machine is to start them. Needs no root.
+debian_peers() { cached "debian-peers-$({ cat /etc/debian_version; declare -f make_debian_peers; } | digest)" make_debian_peers; }
+
+make_debian_peers() {
+  local apt=(apt-get -q -o "Dir::State::Lists=$1/lists" -o "Dir::Cache=$1/archives" -o APT::Sandbox::User=)
+  mkdir -p "$1/lists/partial" "$1/archives/partial" &&
+    "${apt[@]}" update && (cd "$1" && "${apt[@]}" download nats-server nginx libnginx-mod-nchan &&
+    for package in *.deb; do dpkg -x "$package" . || exit; done) &&
+    rm -rf "$1/lists" "$1/archives" "$1"/*.deb &&
+    # The module keeps bodies in a folder of the machine's nginx: as a name of the same length, in its own.
+    sed -i 's,/var/lib/nginx/body,nginx-client-bodies,' "$1/usr/lib/nginx/modules/ngx_nchan_module.so"
+}
 
 cargo_deny_tools() { cached cargo-deny-0.20.2 make_cargo_deny; }
 

@@ -25,7 +25,7 @@ def measure(server, load, seconds):
     """One server under one load; its figures."""
     with server.start() as where:
         command = [binary("parlour-loadtest"), *load.command(server, where, seconds)]
-        for pid in where.pids:
+        for pid in where.pids.values():
             command += ["--pid", str(pid)]
         environment = {**os.environ, "PARLOUR_SERVICE_TOKEN": SERVICE_TOKEN}
         done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=300, check=False)

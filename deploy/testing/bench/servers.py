@@ -7,32 +7,37 @@ Never: loads one.
 
 import contextlib
 import os
+import socket
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from testing.ports import free_port
 from testing.postgres import Postgres
 from testing.system import House, binary
 
 CEILING = "epoll, a write a frame"
 STORE = "store"  # what is not spoken to, but opened
+PEERS = Path(__file__).parents[1] / "peers"
+START_SECONDS = 10
 DURABLE = ["max_connections=300"]  # a server's own settings, fsync among them
 UNLIMITED = {"SEND_RATE": 0, "LOG": "warn"}
 
 
 @dataclass(frozen=True)
 class Where:
-    """Where a server is, and its processes."""
+    """Where a server is, and its processes by name."""
 
     url: str
-    pids: list
+    pids: dict
     grpc: str | None = None
 
 
 def services(house, *started):
     """Where they are."""
-    return Where(f"ws://{house.web}", [service.process.pid for service in started], f"http://{house.grpc}")
+    return Where(f"ws://{house.web}", {service.name: service.process.pid for service in started}, f"http://{house.grpc}")
 
 
 @contextlib.contextmanager
@@ -54,7 +59,7 @@ def apart_on_postgres():
     """The two services, on a PostgreSQL that syncs."""
     with postgres_alone() as postgres, House() as house:
         of = services(house, house.room(STORE=postgres.url, **UNLIMITED), house.gateway(**UNLIMITED))
-        yield replace(of, pids=postgres.pids + of.pids)
+        yield replace(of, pids=postgres.pids | of.pids)
 
 
 @contextlib.contextmanager
@@ -65,7 +70,7 @@ def postgres_alone():
         postgres = Postgres(Path(folder) / "postgres", settings=DURABLE)
         postgres.start()
         try:
-            yield Where(postgres.url, [postgres.process.pid])
+            yield Where(postgres.url, {"postgres": postgres.process.pid})
         finally:
             postgres.stop()
 
@@ -74,7 +79,7 @@ def postgres_alone():
 def sqlite_alone():
     """A file, and no process but the one that measures."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        yield Where(f"sqlite:{folder}/alone.db", [])
+        yield Where(f"sqlite:{folder}/alone.db", {})
 
 
 @contextlib.contextmanager
@@ -82,7 +87,7 @@ def process(command):
     """Any other server, which prints where it listens."""
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as server:
         try:
-            yield Where(server.stdout.readline().strip(), [server.pid])
+            yield Where(server.stdout.readline().strip(), {"server": server.pid})
         finally:
             server.kill()
 
@@ -95,8 +100,38 @@ def peer(kind):
 def node(name):
     """One on Node, run from beside its modules."""
     copy = Path(os.environ["PARLOUR_PEER_TOOLS"]) / name
-    copy.write_bytes((Path(__file__).parents[1] / "peers" / name).read_bytes())
+    copy.write_bytes((PEERS / name).read_bytes())
     return process(["node", copy])
+
+
+@contextlib.contextmanager
+def debian(program, *arguments, config):
+    """One of Debian's, unpacked, which is told where it listens: its last argument is its configuration."""
+    programs, port = Path(os.environ["PARLOUR_DEBIAN_PEERS"]), free_port()
+    said = (PEERS / config).read_text().replace("PROGRAMS", str(programs)).replace("PORT", str(port))
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        log = Path(folder) / "log"
+        (Path(folder) / config).write_text(said)
+        with log.open("wb") as output:
+            server = subprocess.Popen([programs / program, *arguments, config], cwd=folder,
+                                      stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # fmt: skip
+        try:
+            await_listening(server, port, log)
+            yield Where(f"ws://127.0.0.1:{port}", {"server": server.pid})
+        finally:
+            server.terminate()  # so that it ends those below it
+            server.wait()
+
+
+def await_listening(server, port, log):
+    """Waits until somebody listens there."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"nobody listens:\n{log.read_text(errors='replace')}")
+        time.sleep(0.05)
 
 
 @dataclass(frozen=True)
@@ -120,4 +155,6 @@ SERVERS = [
     Server("axum, broadcast channel", lambda: peer("minimal"), "broadcast"),
     Server("ws on Node", lambda: node("ws.mjs"), "broadcast"),
     Server("Socket.IO on Node", lambda: node("socket-io.mjs"), "socket-io"),
+    Server("NATS over WebSocket", lambda: debian("usr/sbin/nats-server", "-c", config="nats.conf"), "nats"),
+    Server("nchan", lambda: debian("usr/sbin/nginx", "-p", ".", "-e", "stderr", "-c", config="nchan.conf"), "broadcast"),
 ]
