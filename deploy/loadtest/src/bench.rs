@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail, ensure};
 use futures_util::{StreamExt as _, stream};
 use parlour_chassis::tasks::Tasks;
 use serde::Serialize;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -63,21 +64,47 @@ pub(crate) struct Result {
     /// Memory of the measured processes, in KiB: before anybody connected, with everybody there, and at the end.
     memory_kib: [u64; 3],
     memory_kib_per_member: f64,
+    /// Of each process that was named, in that order.
+    processes: Vec<Share>,
     lost: u64,
     repeated_or_reordered: u64,
     refused: u64,
+    /// What came of the room of two.
+    beside: Option<Box<Self>>,
+}
+
+/// What one of the processes has of it.
+#[derive(Debug, Serialize)]
+struct Share {
+    cpu_us_per_message: f64,
+    memory_kib_per_member: f64,
 }
 
 impl Result {
     /// Whether every message came to everybody, once and in order: else the figures are none.
     pub(crate) fn is_sound(&self) -> bool {
-        self.lost == 0 && self.repeated_or_reordered == 0 && self.refused == 0
+        self.lost == 0
+            && self.repeated_or_reordered == 0
+            && self.refused == 0
+            && self.beside.as_ref().is_none_or(|beside| beside.is_sound())
+    }
+}
+
+/// What the measured processes have used: all together, and each.
+struct Reading {
+    all: Usage,
+    each: Vec<Usage>,
+}
+
+impl Reading {
+    fn of(settings: &Bench) -> std::io::Result<Self> {
+        Ok(Self { all: Usage::of(&settings.pids)?, each: Usage::of_each(&settings.pids)? })
     }
 }
 
 /// Measures.
 pub(crate) async fn run(settings: &Bench, stop: CancellationToken) -> anyhow::Result<Result> {
-    let before = Usage::of(&settings.pids)?;
+    let before = Reading::of(settings)?;
     let meter = Arc::new(Meter::new());
     let rooms = match settings.dialect.makes_rooms() {
         true => make_rooms(&settings.url, settings.rooms).await?,
@@ -109,7 +136,7 @@ pub(crate) async fn run(settings: &Bench, stop: CancellationToken) -> anyhow::Re
 
 async fn measured(
     settings: &Bench,
-    before: Usage,
+    before: Reading,
     meter: &Arc<Meter>,
     speakers: Vec<pace::Speaker>,
     quiet: &CancellationToken,
@@ -117,44 +144,76 @@ async fn measured(
     stop: CancellationToken,
 ) -> anyhow::Result<Result> {
     tokio::time::sleep(settings.settle).await;
-    let full = Usage::of(&settings.pids)?;
+    let full = Reading::of(settings)?;
     let pacing = Tasks::new();
     pacing.spawn(pace::drive(settings.load, speakers, meter.clone(), quiet.clone()));
+    let beside = settings.beside.map(|rate| beside(settings, rate, stop.clone()));
     tokio::time::sleep(settings.warmup).await;
     // Held to the end, and not read.
     let _stalled = stalled::join(settings, room).await?;
     meter.is_measuring.store(true, Ordering::Relaxed);
-    let (start, messages, deliveries) = (Usage::of(&settings.pids)?, meter.said(), meter.heard());
+    let (start, messages, deliveries) = (Reading::of(settings)?, meter.said(), meter.heard());
     tokio::select! {
         () = stop.cancelled() => bail!("told to stop"),
         () = tokio::time::sleep(settings.seconds) => {}
     }
     let (end, messages, deliveries) =
-        (Usage::of(&settings.pids)?, meter.said() - messages, meter.heard() - deliveries);
+        (Reading::of(settings)?, meter.said() - messages, meter.heard() - deliveries);
     meter.is_measuring.store(false, Ordering::Relaxed);
+    let beside = match beside {
+        Some(beside) => Some(Box::new(beside.await?.context("the room of two")?)),
+        None => None,
+    };
     quiet.cancel();
     pacing.finish(PATIENCE).await;
     all_came(meter).await;
-    let cpu = (end.cpu - start.cpu).as_secs_f64();
     let members = settings.rooms * settings.members;
-    let over = |count: u64| if count == 0 { 0.0 } else { cpu * 1e6 / count as f64 };
+    let cpu = |from: &Usage, to: &Usage| (to.cpu - from.cpu).as_secs_f64();
+    let over = |cpu: f64, count: u64| if count == 0 { 0.0 } else { cpu * 1e6 / count as f64 };
+    let per_member =
+        |from: &Usage, to: &Usage| to.memory_kib.saturating_sub(from.memory_kib) as f64 / members as f64;
+    let processes = (0..settings.pids.len()).map(|nth| Share {
+        cpu_us_per_message: over(cpu(&start.each[nth], &end.each[nth]), messages),
+        memory_kib_per_member: per_member(&before.each[nth], &full.each[nth]),
+    });
+    let cpu = cpu(&start.all, &end.all);
     Ok(Result {
         dialect: settings.dialect,
         load: settings.load.to_string(),
         rooms: settings.rooms,
         members,
-        seconds: (end.at - start.at).as_secs_f64(),
+        seconds: (end.all.at - start.all.at).as_secs_f64(),
         messages,
         deliveries,
         cpu_seconds: cpu,
-        cpu_us_per_delivery: over(deliveries),
-        cpu_us_per_message: over(messages),
+        cpu_us_per_delivery: over(cpu, deliveries),
+        cpu_us_per_message: over(cpu, messages),
         latency_ms: meter.quantiles(),
-        memory_kib: [before.memory_kib, full.memory_kib, end.memory_kib],
-        memory_kib_per_member: full.memory_kib.saturating_sub(before.memory_kib) as f64 / members as f64,
+        memory_kib: [before.all.memory_kib, full.all.memory_kib, end.all.memory_kib],
+        memory_kib_per_member: per_member(&before.all, &full.all),
+        processes: processes.collect(),
         lost: meter.missing(),
         repeated_or_reordered: meter.repeats.load(Ordering::Relaxed),
         refused: meter.refused.load(Ordering::Relaxed),
+        beside,
+    })
+}
+
+/// Measures a room of two, by a thread of its own: so that its members wait for none of ours.
+fn beside(settings: &Bench, rate: f64, stop: CancellationToken) -> JoinHandle<anyhow::Result<Result>> {
+    let settings = Bench {
+        rooms: 1,
+        members: 2,
+        load: Load::Rate(rate),
+        stalled: 0,
+        beside: None,
+        settle: Duration::ZERO,
+        pids: Vec::new(),
+        ..settings.clone()
+    };
+    tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(run(&settings, stop))
     })
 }
 

@@ -20,6 +20,14 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
+    /// Of each of these processes, with all below it.
+    ///
+    /// # Errors
+    /// One of them is not there.
+    pub(crate) fn of_each(pids: &[u32]) -> io::Result<Vec<Self>> {
+        pids.iter().map(|pid| Self::of(&[*pid])).collect()
+    }
+
     /// Of these processes and all below them.
     ///
     /// # Errors

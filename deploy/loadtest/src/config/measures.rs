@@ -43,6 +43,10 @@ pub(crate) struct Bench {
     /// They are streams of `Chat` instead, of this room service.
     #[arg(long, value_name = "http://HOST:PORT", conflicts_with = "stalled_url")]
     pub(crate) stalled_grpc: Option<Address>,
+    /// Two more are in a room of their own, in which so many messages a second are said: how long do they wait beside the
+    /// others?
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub(crate) beside: Option<f64>,
     /// How long everybody is there before anything is said, in seconds.
     #[arg(long, value_name = "N", value_parser = seconds, default_value = "3")]
     pub(crate) settle: Duration,
