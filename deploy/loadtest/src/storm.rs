@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, future::try_join_all, stream};
 use parlour_chassis::tasks::Tasks;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,7 @@ mod returning;
 mod socket;
 mod staying;
 
-use returning::Session;
+use returning::{Away, Session};
 use staying::Witness;
 
 /// How many connect at once before the storm.
@@ -58,6 +58,8 @@ pub(crate) struct Outcome {
     rooms: u64,
     /// Who returned.
     sessions: u64,
+    /// Whether they were there before.
+    is_fresh: bool,
     /// Messages that each had missed.
     missed: u64,
     /// From the first connection until the last session was live, in milliseconds; and for each of them.
@@ -105,15 +107,17 @@ async fn storm(settings: &Storm) -> anyhow::Result<Outcome> {
     for room in &rooms {
         witnesses.push(Witness::join(settings, room, &tally).await?);
     }
-    let sessions = everybody(settings, &rooms, &tally).await?;
+    let sessions = if settings.fresh { Vec::new() } else { everybody(settings, &rooms, &tally).await? };
     tokio::time::sleep(settings.settle).await;
     let full = Usage::of(&settings.pids)?;
 
-    let away: Vec<_> = sessions.into_iter().map(Session::part).collect();
-    let mut heads = Vec::new();
-    for witness in &mut witnesses {
-        heads.push(witness.says_many(settings.missed).await?);
-    }
+    let away: Vec<_> = if settings.fresh {
+        everywhere(settings, &rooms).map(|(room, name)| Away::nowhere(settings, room, name, &tally)).collect()
+    } else {
+        sessions.into_iter().map(Session::part).collect()
+    };
+    // All at once: nobody is to be away for longer than it is counted as present.
+    let heads = try_join_all(witnesses.iter_mut().map(|witness| witness.says_many(settings.missed))).await?;
     let (ending, staying) = (CancellationToken::new(), Tasks::new());
     for (number, witness) in witnesses.into_iter().enumerate() {
         let every = Duration::from_secs_f64(settings.rooms as f64 / settings.rate);
@@ -152,6 +156,7 @@ async fn storm(settings: &Storm) -> anyhow::Result<Outcome> {
     Ok(Outcome {
         rooms: settings.rooms,
         sessions: total,
+        is_fresh: settings.fresh,
         missed: settings.missed,
         all_live_ms: all_live.as_secs_f64() * 1e3,
         live_ms: tally.back.quantiles(),
@@ -167,11 +172,15 @@ async fn storm(settings: &Storm) -> anyhow::Result<Outcome> {
     })
 }
 
+/// The room of each session, and its name.
+fn everywhere<'a>(settings: &Storm, rooms: &'a [String]) -> impl Iterator<Item = (usize, &'a str)> + use<'a> {
+    let sessions = settings.sessions;
+    rooms.iter().enumerate().flat_map(move |(room, name)| (0..sessions).map(move |_| (room, name.as_str())))
+}
+
 /// Lets everybody in who is to return.
 async fn everybody(settings: &Storm, rooms: &[String], tally: &Arc<Tally>) -> anyhow::Result<Vec<Session>> {
-    let joining = rooms.iter().enumerate().flat_map(|(room, name)| {
-        (0..settings.sessions).map(move |_| Session::join(settings, room, name, tally))
-    });
+    let joining = everywhere(settings, rooms).map(|(room, name)| Session::join(settings, room, name, tally));
     let mut joining = stream::iter(joining).buffer_unordered(CONNECTING);
     let mut sessions = Vec::new();
     while let Some(session) = joining.next().await {

@@ -73,6 +73,9 @@ pub(crate) struct Storm {
     /// How many sessions of each return.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=MANY))]
     pub(crate) sessions: u64,
+    /// Nobody of them was there before: each comes with no cursor.
+    #[arg(long)]
+    pub(crate) fresh: bool,
     /// How many messages each has missed. (More than PARLOUR_REPLAY_EVENTS are not replayed.)
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=100_000))]
     pub(crate) missed: u64,

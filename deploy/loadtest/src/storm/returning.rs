@@ -31,8 +31,8 @@ pub(super) struct Away {
     pub(super) room: usize,
     name: String,
     url: Address,
-    at: Cursor,
-    token: String,
+    /// Where it stood and as whom, if it was there before.
+    from: Option<(Cursor, String)>,
     tally: Arc<Tally>,
 }
 
@@ -51,7 +51,7 @@ impl Session {
     /// Its connection is gone, without a word.
     pub(super) fn part(self) -> Away {
         let Self { room, name, url, socket, tally } = self;
-        Away { room, name, url, at: socket.at, token: socket.token.unwrap_or_default(), tally }
+        Away { room, name, url, from: Some((socket.at, socket.token.unwrap_or_default())), tally }
     }
 
     /// Takes whatever comes, until its task is ended.
@@ -67,12 +67,16 @@ impl Session {
 }
 
 impl Away {
+    /// One that has not been there yet.
+    pub(super) fn nowhere(settings: &Storm, room: usize, name: &str, tally: &Arc<Tally>) -> Self {
+        Self { room, name: name.to_owned(), url: settings.url.clone(), from: None, tally: Arc::clone(tally) }
+    }
+
     /// Returns, and takes everything up to `head`; then it is live, since `begun`.
     pub(super) async fn comes_back(self, head: u64, begun: Duration) -> anyhow::Result<Session> {
-        let Self { room, name, url, at, token, tally } = self;
+        let Self { room, name, url, from, tally } = self;
         tally.back.say(1);
-        let from = Some((at, token));
-        let mut socket = Socket::open(&url, &name, from, &tally).await.context("it is not let in again")?;
+        let mut socket = Socket::open(&url, &name, from, &tally).await.context("it is not let in")?;
         while socket.at.seq < head {
             socket.next().await?;
         }
