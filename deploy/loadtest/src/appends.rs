@@ -34,6 +34,8 @@ pub(crate) struct Outcome {
     latency_ms: Quantiles,
     /// Of the measured processes, user and system.
     cpu_seconds: f64,
+    /// Their memory, in KiB: when that time began, and at its end.
+    memory_kib: [u64; 2],
     refused: u64,
 }
 
@@ -90,6 +92,7 @@ pub(crate) async fn run(settings: &Appends, stop: CancellationToken) -> anyhow::
         appended_per_second: appended as f64 / seconds,
         latency_ms: shared.meter.quantiles(),
         cpu_seconds: (end.cpu - start.cpu).as_secs_f64(),
+        memory_kib: [start.memory_kib, end.memory_kib],
         refused: shared.meter.refused.load(Ordering::Relaxed),
     })
 }
