@@ -11,7 +11,7 @@ use crate::{bench::SHORTEST, peer::Kind};
 
 mod measures;
 
-pub(crate) use measures::{Appends, Bench, Storm};
+pub(crate) use measures::{Appends, Bench, Churn, History, Storm};
 
 /// Clients at most.
 const CLIENTS: u64 = 5_000;
@@ -53,6 +53,16 @@ pub(crate) enum Command {
     ///
     /// Exits with 0 where all were acknowledged, with 1 where one was refused, and with 2 where nothing could be measured.
     Appends(Appends),
+    /// Measures what it costs that members of a full room come and go, and how much of it each is told.
+    ///
+    /// Exits with 0 where each who stayed was told no more than its share and soon knew how many are there, with 1 where
+    /// not, and with 2 where nothing could be measured.
+    Churn(Churn),
+    /// Measures how fast a long room's history is read, page by page.
+    ///
+    /// Exits with 0 where each page was what comes right before the last, with 1 where not, and with 2 where nothing could
+    /// be measured.
+    History(History),
     /// Serves what `bench` compares an installation with; prints where. `deploy/bench` does all of it.
     Peer {
         /// What kind of server.
@@ -117,6 +127,11 @@ fn content(text: &str) -> Result<usize, String> {
         Ok(chars) if (SHORTEST..=LONGEST).contains(&chars) => Ok(chars),
         _ => Err(format!("a number from {SHORTEST} to {LONGEST}")),
     }
+}
+
+fn per_minute(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if rate > 0.0 && rate <= 1e6 { Ok(rate) } else { Err("must be above 0 and at most a million".to_owned()) }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -186,6 +201,8 @@ mod tests {
             "parlour-loadtest verify --url ws://a --rate 0",
             "parlour-loadtest bench --url ws://a --load window:0",
             "parlour-loadtest storm --url ws://a --sessions 0",
+            "parlour-loadtest churn --url ws://a --rate 0",
+            "parlour-loadtest history --url ws://a --page 201",
             "parlour-loadtest peer fastest",
         ] {
             assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");

@@ -1,6 +1,6 @@
 //! The installation, from outside.
 //!
-//! Owns the few calls to `/api`: making rooms, reading their logs, asking who is there. Promises that a gateway which
+//! Owns the few calls to `/api`: making rooms, saying something there, reading their logs, asking who is there. Promises that a gateway which
 //! fails is asked again, and the next one, for a while: what is asked here is safe to ask twice. Never judges an answer.
 
 use std::{
@@ -98,6 +98,24 @@ impl Installation {
     /// The messages of a room after a seq, oldest first, at most `PAGE`.
     pub(crate) async fn page(&self, room: &str, after: u64) -> Result<Vec<Logged>, Unreachable> {
         self.ask(self.all(), &format!("/api/rooms/{room}/messages?after={after}&limit={PAGE}"), None).await
+    }
+
+    /// So many messages of a room before a seq, oldest first.
+    pub(crate) async fn page_before(
+        &self,
+        room: &str,
+        before: u64,
+        limit: u64,
+    ) -> Result<Vec<Logged>, Unreachable> {
+        self.ask(self.all(), &format!("/api/rooms/{room}/messages?before={before}&limit={limit}"), None).await
+    }
+
+    /// Sends a message, with its key.
+    pub(crate) async fn say(&self, room: &str, key: &str, content: &str) -> Result<(), Unreachable> {
+        let body = json!({"username": "a member", "content": content}).to_string();
+        let _: serde_json::Value =
+            self.ask(self.all(), &format!("/api/rooms/{room}/messages"), Some((key, body))).await?;
+        Ok(())
     }
 
     /// The seq of a room's last message.

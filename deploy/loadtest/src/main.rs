@@ -19,8 +19,10 @@ use crate::{
 
 mod appends;
 mod bench;
+mod churn;
 mod client;
 mod config;
+mod history;
 mod installation;
 mod judge;
 mod peer;
@@ -52,6 +54,12 @@ async fn main() -> ExitCode {
         }
         Command::Appends(settings) => {
             measured(async |stop| appends::run(&settings, stop).await, appends::Outcome::is_sound).await
+        }
+        Command::Churn(settings) => {
+            measured(async |stop| churn::run(&settings, stop).await, churn::Outcome::is_sound).await
+        }
+        Command::History(settings) => {
+            measured(async |stop| history::run(&settings, stop).await, history::Outcome::is_sound).await
         }
         Command::Peer { kind, listen } => peer::serve(kind, listen).await.map(|()| true),
     };

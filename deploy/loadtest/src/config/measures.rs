@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Address, MANY, content, rate, seconds};
+use super::{Address, MANY, content, per_minute, rate, seconds};
 use crate::bench::{Dialect, Load};
 
 /// What members do.
@@ -122,6 +122,64 @@ pub(crate) struct Appends {
     pub(crate) content: usize,
     /// How long it goes before it is measured, in seconds.
     #[arg(long, value_name = "N", value_parser = seconds, default_value = "2")]
+    pub(crate) warmup: Duration,
+    /// How long it is measured, in seconds.
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "5")]
+    pub(crate) seconds: Duration,
+    /// A process whose time is measured, with all below it; may be given again.
+    #[arg(long = "pid", value_name = "PID")]
+    pub(crate) pids: Vec<u32>,
+}
+
+/// Who comes and goes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Churn {
+    /// A gateway.
+    #[arg(long, value_name = "ws://HOST:PORT")]
+    pub(crate) url: Address,
+    /// How many members the room has when all are there. (Beyond PARLOUR_PRESENCE_NAMES nobody is told by name.)
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(3..=MANY))]
+    pub(crate) members: u64,
+    /// How many of them move.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..MANY))]
+    pub(crate) moving: u64,
+    /// How many joins and leaves a minute there are.
+    #[arg(long, value_name = "N", default_value_t = 5_000.0, value_parser = per_minute)]
+    pub(crate) rate: f64,
+    /// How long everybody is there before, in seconds.
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "3")]
+    pub(crate) settle: Duration,
+    /// How long they move before it is measured, in seconds.
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "3")]
+    pub(crate) warmup: Duration,
+    /// How long it is measured, in seconds.
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "10")]
+    pub(crate) seconds: Duration,
+    /// A process whose time is measured, with all below it; may be given again.
+    #[arg(long = "pid", value_name = "PID")]
+    pub(crate) pids: Vec<u32>,
+}
+
+/// What is read.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct History {
+    /// A gateway. (Its own limit, PARLOUR_SEND_RATE, would keep the room from being filled.)
+    #[arg(long, value_name = "ws://HOST:PORT")]
+    pub(crate) url: Address,
+    /// How many messages the room has.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) messages: u64,
+    /// How many read it, each one page after the other.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1_024))]
+    pub(crate) readers: u64,
+    /// How many messages a page has.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=200))]
+    pub(crate) page: u64,
+    /// How long a message is, in characters.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) content: usize,
+    /// How long they read before it is measured, in seconds.
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "1")]
     pub(crate) warmup: Duration,
     /// How long it is measured, in seconds.
     #[arg(long, value_name = "N", value_parser = seconds, default_value = "5")]
