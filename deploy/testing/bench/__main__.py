@@ -18,7 +18,14 @@ from testing.bench.servers import SERVERS
 from testing.bench.tables import table
 from testing.system import SERVICE_TOKEN, binary
 
-SAID = {"cpu_us_per_delivery": "µs a delivery", "cpu_us_per_session": "µs a return", "appended_per_second": "a second"}
+SAID = {
+    "cpu_us_per_delivery": "µs a delivery",
+    "cpu_us_per_session": "µs a session",
+    "cpu_us_per_change": "µs a join or leave",
+    "cpu_us_per_page": "µs a page",
+    "appended_per_second": "a second",
+}
+FAULTS = ("lost", "repeated_or_reordered", "refused", "left_told", "over_budget", "wrong")
 
 
 def measure(server, load, seconds):
@@ -32,16 +39,24 @@ def measure(server, load, seconds):
     if done.returncode == 2:
         return {"failure": "nothing was measured"}
     figures = json.loads(done.stdout)
+    if "processes" in figures:
+        figures["processes"] = dict(zip(where.pids, figures["processes"], strict=True))
     if done.returncode:
-        counts = {name: figures.get(name) for name in ("lost", "repeated_or_reordered", "refused", "left_told")}
-        return {"failure": ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)}
+        return {"failure": faults(figures)}
     return figures
+
+
+def faults(figures):
+    """Why figures are none."""
+    counts = [f"{figures[name]} {name.replace('_', ' ')}" for name in FAULTS if figures.get(name)]
+    beside = figures.get("beside")
+    return ", ".join(counts + ([f"beside: {faults(beside)}"] if beside and faults(beside) else []))
 
 
 def main():
     """Measures, prints, writes."""
     arguments = argparse.ArgumentParser(prog="deploy/bench")
-    arguments.add_argument("--full", action="store_true", help="every server and every load: about an hour")
+    arguments.add_argument("--full", action="store_true", help="every server and every load: about an hour and a half")
     arguments.add_argument("--rounds", type=int, default=3, help="how often each is measured; medians are shown")
     arguments.add_argument("--seconds", type=float, default=4, help="how long, each time")
     arguments.add_argument("--servers", help="only those whose names hold one of these words, with commas between")

@@ -1,23 +1,23 @@
-"""What members do.
+"""What servers are put under.
 
 Owns: the loads, and how `parlour-loadtest` is told of each.
 Promises: a load says which servers it can be put on.
 Never: starts anything.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from testing.bench.servers import STORE
 
 
 def options(given):
     """As a command takes them."""
-    return [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    return [part for name, value in given.items() for part in ([f"--{name}"] if value is True else [f"--{name}", str(value)])]
 
 
 @dataclass(frozen=True)
 class Load:
-    """What members do."""
+    """Members are given what some of them say."""
 
     name: str
     rooms: int
@@ -25,36 +25,37 @@ class Load:
     load: str
     is_long: bool = False  # only with --full
     settle: float = 1
+    seconds: float | None = None  # more, where little is said
+    beside: float | None = None  # messages a second in a room of two beside
+    is_own: bool = False  # Parlour's bars are not of others
 
     def is_for(self, server):
         """Any server can be loaded so."""
-        return server.dialect != STORE
+        return server.dialect == "parlour" if self.is_own else server.dialect != STORE
 
     def command(self, server, where, seconds):
         """Of `parlour-loadtest`."""
         given = {"url": where.url, "dialect": server.dialect, "rooms": self.rooms, "members": self.members, "load": self.load,
-                 "settle": self.settle, "warmup": 0 if self.load == "idle" else 1,
-                 "seconds": 30 if self.load == "idle" else seconds}  # fmt: skip
-        return ["bench", *options(given)]
+                 "settle": self.settle, "warmup": 0 if self.load == "idle" else 1, "seconds": self.seconds or seconds}  # fmt: skip
+        return ["bench", *options(given | ({"beside": self.beside} if self.beside else {}))]
 
 
-@dataclass(frozen=True)
-class Storm:
-    """Members lose their connections at once, and return with their cursors."""
+@dataclass(frozen=True, eq=False)
+class Own:
+    """What only Parlour can be put under, by a command of `parlour-loadtest` that ends by itself."""
 
     name: str
-    rooms: int
-    sessions: int
-    missed: int
+    kind: str
+    given: dict = field(default_factory=dict)
     is_long: bool = True
 
     def is_for(self, server):
-        """Cursors are Parlour's."""
+        """Cursors, presence and history are Parlour's."""
         return server.dialect == "parlour"
 
     def command(self, server, where, seconds):
-        """Of `parlour-loadtest`; it ends by itself."""
-        return ["storm", *options({"url": where.url, "rooms": self.rooms, "sessions": self.sessions, "missed": self.missed})]
+        """Of `parlour-loadtest`."""
+        return [self.kind, *options({"url": where.url, **self.given})]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Appends:
 
     def is_for(self, server):
         """A store alone takes in one transaction what is under way at a room service."""
-        return server.dialect in (STORE, "parlour")
+        return server.dialect == STORE or server.is_apart
 
     def command(self, server, where, seconds):
         """Of `parlour-loadtest`."""
@@ -76,15 +77,23 @@ class Appends:
         return ["appends", *options({**given, "rooms": self.rooms, "seconds": seconds})]
 
 
+OWN = {"is_long": True, "is_own": True, "settle": 5, "seconds": 20}
+
 LOADS = [
     Load("1,000 in a room, 64 under way", 1, 1000, "window:64"),
     Load("1,000 in a room, 100 a second", 1, 1000, "rate:100"),
     Load("100 rooms of 10, 8 under way in each", 100, 10, "window:8"),
     Load("1,000 rooms of 2, 500 a second", 1000, 2, "rate:500", is_long=True),
-    Load("a room of 2, 20 a second", 1, 2, "rate:20", is_long=True),
-    Load("10,000 in a room, 10 a second", 1, 10000, "rate:10", is_long=True, settle=5),
-    Load("idle, 1,000 rooms of 10", 1000, 10, "idle", is_long=True, settle=5),
-    Storm("10,000 return to 100 rooms, 20 missed", 100, 100, 20),
+    Load("a room of 2, 20 a second", 1, 2, "rate:20", **OWN),
+    Load("10 in a room, 10 a second", 1, 10, "rate:10", **OWN),
+    Load("1,000 in a room, 10 a second", 1, 1000, "rate:10", **OWN),
+    Load("10,000 in a room, 10 a second", 1, 10000, "rate:10", **OWN),
+    Load("10,000 in a room, 10 a second, and a room of 2", 1, 10000, "rate:10", **OWN, beside=20),
+    Load("idle, 1,900 rooms of 10", 1900, 10, "idle", is_long=True, settle=5, seconds=30),
+    Own("10,000 return to 100 rooms, 20 missed", "storm", {"rooms": 100, "sessions": 100, "missed": 20}),
+    Own("10,000 come to 100 rooms, 20 said before", "storm", {"rooms": 100, "sessions": 100, "missed": 20, "fresh": True}),
+    Own("5,000 joins and leaves a minute in a room of 1,000", "churn", {"members": 1000, "rate": 5000}),
+    Own("16 read a room of 10,000 messages, 50 a page", "history", {"messages": 10000, "readers": 16, "page": 50}),
     Appends("256 sends under way to one room", 1, 256),
     Appends("256 sends under way to 1,000 rooms", 1000, 256),
 ]
