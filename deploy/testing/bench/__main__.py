@@ -58,7 +58,7 @@ def main():
     arguments = argparse.ArgumentParser(prog="deploy/bench")
     arguments.add_argument("--full", action="store_true", help="every server and every load: about an hour and a half")
     arguments.add_argument("--rounds", type=int, default=3, help="how often each is measured; medians are shown")
-    arguments.add_argument("--seconds", type=float, default=4, help="how long, each time")
+    arguments.add_argument("--seconds", type=float, default=3, help="how long, each time")
     arguments.add_argument("--servers", help="only those whose names hold one of these words, with commas between")
     arguments.add_argument("--loads", help="the same of the loads")
     arguments.add_argument("--json", type=Path, help="where all figures go")
