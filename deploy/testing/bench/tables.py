@@ -123,10 +123,10 @@ def rows(results, load, servers):
 
 
 def parts(runs, load):
-    """What is told apart of one server: its processes, and a room of two."""
+    """What is told apart of one server: its processes, or a room of two (whose messages cost them, too)."""
     runs = [run for run in runs if "failure" not in run]
     processes = runs[0]["processes"]
-    for process in processes if len(processes) > 1 else ():
+    for process in processes if len(processes) > 1 and not load.beside else ():
         cpu, kib = (median(runs, lambda run, of=of: run["processes"][process][of]) for of in ("cpu_us_per_message", "memory_kib_per_member"))
         yield f"| · {process} | {'' if load.load == 'idle' else f'{cpu:.0f} µs a message'} | | | | {kib:.1f} |"
     if load.beside:

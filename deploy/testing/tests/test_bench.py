@@ -36,11 +36,15 @@ class Tables(unittest.TestCase):
         self.assertEqual(self.shown({"a": [{"failure": "3 lost"}]}), ["| a | 3 lost | | | | |"])
         self.assertEqual(self.shown({"a": [run(2.0), {"failure": "3 lost"}]})[0][:16], "| a | 2.00 µs | ")
 
-    def test_each_process_and_the_room_beside_are_told_apart(self):
+    def test_each_process_is_told_apart(self):
         processes = {name: {"cpu_us_per_message": cpu, "memory_kib_per_member": 1.0} for name, cpu in (("room", 300.0), ("gateway", 20.0))}
+        lines = self.shown({"a": [run(2.0, processes=processes)]})
+        self.assertEqual(lines[1:], ["| · room | 300 µs a message | | | | 1.0 |", "| · gateway | 20 µs a message | | | | 1.0 |"])
+
+    def test_the_room_beside_is_told_apart_and_then_no_process_for_its_messages_cost_it_too(self):
+        processes = {name: {"cpu_us_per_message": 1.0, "memory_kib_per_member": 1.0} for name in ("room", "gateway")}
         lines = self.shown({"a": [run(2.0, processes=processes, beside=run(1.0))]}, beside=20)
-        self.assertEqual(lines[1:], ["| · room | 300 µs a message | | | | 1.0 |", "| · gateway | 20 µs a message | | | | 1.0 |",
-                                     "| · the room of 2 | | | 1.0 / 2.0 ms | | |"])  # fmt: skip
+        self.assertEqual(lines[1:], ["| · the room of 2 | | | 1.0 / 2.0 ms | | |"])
 
     def test_of_what_only_parlour_knows_the_run_in_the_middle_is_shown(self):
         pages = [{"cpu_us_per_page": cpu, "pages_per_second": cpu, "latency_ms": {"p50": 1.0, "p99": 2.0}} for cpu in (300, 100, 200)]
