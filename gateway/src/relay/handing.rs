@@ -52,13 +52,16 @@ impl Handing {
     /// Hands each what it lacks, or wakes it.
     pub(super) async fn hand(&mut self, room: &Room, waiting: Vec<Arc<Wake>>) {
         let mut frames = 0;
+        // Whoever has an answer to write writes both at once: one call of the system less, in a small room.
+        let is_small = waiting.len() <= TOGETHER;
         for (nth, some) in waiting.chunks(TOGETHER).enumerate() {
             if nth > 0 {
                 tokio::task::yield_now().await;
             }
             let now = super::now();
             for wake in some {
-                if !self.has_handed(room, wake, now, &mut frames) {
+                let writes_anyway = is_small && wake.inbox().has_told();
+                if writes_anyway || !self.has_handed(room, wake, now, &mut frames) {
                     wake.wake();
                 }
             }
@@ -140,7 +143,7 @@ mod tests {
         limits::Limits,
         relay::{
             audience::Start,
-            inbox::{Direct, Inbox, Outlet},
+            inbox::{Direct, Inbox, Outlet, Told},
             room::RoomFrame,
         },
     };
@@ -228,6 +231,22 @@ mod tests {
         room.look(|feed| feed.leave(reader.id()));
         drive(&room, &mut handing).await;
         assert_eq!(reader.was_handed().concat(), b"");
+    }
+
+    #[tokio::test]
+    async fn whoever_has_an_answer_to_write_is_woken_and_writes_the_event_behind_it() {
+        let (room, mut handing) = (room(), Handing::new());
+        let reader = Reader::join(&room);
+        reader.settles(&room);
+        reader.inbox.tell(Told::Posted(1, Ok(proto::Ack::default())));
+        happens(&room, 1..=1);
+        drive(&room, &mut handing).await;
+        assert_eq!((reader.was_handed().len(), reader.was_woken()), (0, true));
+        assert!(reader.inbox.next_told().is_some());
+        reader.settles(&room);
+        happens(&room, 2..=2);
+        drive(&room, &mut handing).await;
+        assert_eq!((reader.was_handed(), reader.was_woken()), (vec!["<2>".into()], false));
     }
 
     #[tokio::test]

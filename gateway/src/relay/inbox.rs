@@ -123,6 +123,11 @@ impl Inbox {
         take(&mut self.lock().told)
     }
 
+    /// Whether it was told something that it has not taken yet.
+    pub fn has_told(&self) -> bool {
+        !self.lock().told.is_empty()
+    }
+
     /// The next room that has something for it; the rooms of one session take turns.
     pub fn next_room(&self) -> Option<Arc<Wake>> {
         let wake = take(&mut self.lock().rooms)?;
