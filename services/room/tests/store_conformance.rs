@@ -91,6 +91,7 @@ store! {
     postgres_alone, on_postgres:
     postgres_alone::a_room_that_another_holds_does_not_stall_the_rest_of_the_batch,
     postgres_alone::p5_p6_connections_that_die_under_load_lose_and_repeat_nothing,
+    postgres_alone::p8_a_page_of_a_database_without_statistics_reads_the_page_and_no_more,
     postgres_alone::a_server_that_is_away_is_unavailable_at_once,
     postgres_alone::a_database_that_will_not_do_is_refused_with_a_sentence,
 }

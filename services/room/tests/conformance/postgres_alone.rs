@@ -9,7 +9,7 @@ use std::{
 };
 
 use parlour_chassis::tasks::Tasks;
-use parlour_room::store::{AnyStore, Appended, Options, Store, StoreError, writer::Writer};
+use parlour_room::store::{AnyStore, Appended, Options, Span, Store, StoreError, writer::Writer};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_postgres::{Client, NoTls};
 
@@ -95,6 +95,28 @@ pub(crate) async fn p5_p6_connections_that_die_under_load_lose_and_repeat_nothin
     for id in [&lobby, &attic] {
         assert_eq!(whole(&*store, id).await.len(), 4 * TURNS, "each once");
     }
+}
+
+pub(crate) async fn p8_a_page_of_a_database_without_statistics_reads_the_page_and_no_more(place: Place) {
+    const READ: &str = "select sum(idx_tup_read)::bigint from pg_stat_user_indexes where relname = 'event'";
+    let store = place.open().await;
+    let id = room(&*store, "lobby").await.id;
+    let drafts: Vec<_> = (0..1_000).map(|nth| message(&id, "ada", &format!("k{nth}"), "hello")).collect();
+    store.append(&drafts).await.expect("appended");
+    let (client, _connection) = connect(&place).await;
+    client.batch_execute("select pg_stat_reset()").await.expect("nothing is known of the table");
+    store.messages(&id, Span::Before(900), 10).await.expect("a page");
+    store.events(&id, 100, 10).await.expect("another");
+    store.close().await; // what a connection has read is told when it ends
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let read = loop {
+        let read: i64 = client.query_one(READ, &[]).await.expect("counted").get(0);
+        if read > 0 || Instant::now() > deadline {
+            break read;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!((20..=40).contains(&read), "{read} entries of the index for two pages of ten");
 }
 
 pub(crate) async fn a_server_that_is_away_is_unavailable_at_once(place: Place) {

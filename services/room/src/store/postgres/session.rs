@@ -21,9 +21,10 @@ use crate::store::StoreError;
 pub(super) const CALL_WITHIN: Duration = Duration::from_secs(5);
 /// Waiting for, making and proving a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// What the server ends by itself, so that nothing of ours lives on there: a little less than a call may take.
-const SERVER_LIMITS: &str =
-    "-c statement_timeout=4s -c idle_in_transaction_session_timeout=5s -c lock_timeout=2s";
+/// What the server ends by itself, so that nothing of ours lives on there: a little less than a call may take. And how it
+/// finds rows: of a table that it has not counted yet it would collect all of a room's, and sort them, to give one page.
+const SERVER_LIMITS: &str = "-c statement_timeout=4s -c idle_in_transaction_session_timeout=5s \
+    -c lock_timeout=2s -c enable_bitmapscan=off";
 
 /// The connections of a store.
 #[derive(Clone, Debug)]
