@@ -27,9 +27,7 @@ use parlour_gateway::{
     upstream::{Target, Upstream},
     ws::frame,
 };
-use parlour_proto::v1::{
-    self as proto, chat_response, relay_frame::Frame as Down, relay_request::Frame as Up,
-};
+use parlour_proto::v1::{self as proto, relay_frame::Frame as Down, relay_request::Frame as Up};
 use parlour_room::{
     auth::Auth,
     domain::{
@@ -195,7 +193,7 @@ fn take(room: &Room, response: proto::RelayResponse) {
 }
 
 fn full_event(event: &proto::Event) -> Option<Bytes> {
-    Some(frame::encode("", &chat_response::Frame::Event(event.clone())).wire().clone())
+    Some(frame::event(event).wire().clone())
 }
 
 fn frame(response: &proto::RelayResponse) {

@@ -354,6 +354,11 @@ pub fn encode(id: &str, frame: &chat_response::Frame) -> Frame {
     written(id, &response)
 }
 
+/// An event that answers nothing, as `encode` writes it.
+pub fn event(event: &proto::Event) -> Frame {
+    written("", &convert::Event::from(event))
+}
+
 fn written(id: &str, frame: &impl Serialize) -> Frame {
     let text = if id.is_empty() {
         serde_json::to_string(frame)

@@ -9,7 +9,7 @@ use parlour_proto::v1::event::Kind;
 use serde::Serialize;
 
 use super::{
-    convert::{clock, rfc3339},
+    convert::{CLOCK, rfc3339},
     frame::{Fault, Fields},
     socket::Frame,
 };
@@ -131,7 +131,7 @@ pub fn event(event: &proto::Event) -> Option<Frame> {
         Kind::Message(posted) => {
             let message = posted.data.as_ref()?;
             let user = message.user.as_ref();
-            let at = message.created_at.unwrap_or_default();
+            let created_at = rfc3339(&message.created_at.unwrap_or_default());
             Response::Message {
                 room,
                 seq: event.seq,
@@ -139,8 +139,8 @@ pub fn event(event: &proto::Event) -> Option<Frame> {
                     id: message.id,
                     username: user.map(|user| user.name.as_str()).unwrap_or_default(),
                     content: &message.content,
-                    timestamp: clock(&at),
-                    created_at: rfc3339(&at),
+                    timestamp: created_at.get(CLOCK).unwrap_or_default().to_owned(),
+                    created_at,
                     guest: user.is_none_or(|user| user.guest),
                 },
             }

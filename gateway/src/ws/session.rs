@@ -411,7 +411,7 @@ impl<S: Socket> Session<S> {
 
 /// An event's frame in the full dialect.
 fn full_event(event: &proto::Event) -> Option<Bytes> {
-    Some(frame::encode("", &chat_response::Frame::Event(event.clone())).wire().clone())
+    Some(frame::event(event).wire().clone())
 }
 
 /// An event's frame in the plain dialect; nothing is said of some.
