@@ -147,6 +147,27 @@ async fn p7_a_roster_keeps_who_closed_in_their_grace_and_who_joins_if_held() {
     house.close().await;
 }
 
+/// Its gateway gave its join up with it: nothing but the close tells of it after the roster.
+#[tokio::test]
+async fn p7_who_was_in_and_closes_before_its_join_is_asked_again_is_in_grace() {
+    let house = House::with(|settings| settings.grace_closed = Duration::from_secs(2)).await;
+    let mut watcher = Watcher::of(&house).await;
+    drop(inside(&house, &["Ada", "Bob"]).await);
+    let mut second = Gateway::attach(&house, 1, 2).await;
+    second.opens(1, "Ada").await;
+    second.opens(2, "Bob").await;
+    let joining = vec![session(1), session(2)];
+    second.says(Up::Follow(v1::Follow { joining, ..again(&[]) })).await;
+    second.closes(1, v1::CloseReason::Closed).await;
+    let snapshot = second.until(following).await.presence.and_then(|told| told.presence).expect("a snapshot");
+    assert_eq!(names(&snapshot.users), ["Ada", "Bob"]);
+    second.closes(2, v1::CloseReason::Closed).await;
+    let left = [watcher.left().await, watcher.left().await];
+    assert!(left.contains(&"Ada".into()), "who closed while the room was loaded: {left:?}");
+    assert!(left.contains(&"Bob".into()), "and who closed after: {left:?}");
+    house.close().await;
+}
+
 /// The replica is younger than the session: nobody but the roster and the session's opening tells it who that is.
 #[tokio::test]
 async fn p7_a_replica_that_never_saw_a_session_holds_it_for_what_is_left_of_its_grace() {

@@ -248,6 +248,11 @@ impl<W: Clone> Live<W> {
         Some(self.admission())
     }
 
+    /// Whether that session is present, held by that owner and not in grace.
+    pub fn is_held(&self, session: SessionId, owner: Owner) -> bool {
+        self.leases.is_held(session, owner)
+    }
+
     /// That user may be here by sessions that this replica does not know yet: until it has settled nobody is told that
     /// they left.
     pub fn returns(&mut self, user: &UserId) {

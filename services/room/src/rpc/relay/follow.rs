@@ -285,9 +285,21 @@ impl Desk {
             followed.state = State::Ready(ready);
         }
         self.say(Down::Following(following));
+        self.take_over(key, room, &follow);
         for join in joins {
             if let Ok(session) = id(&join.session) {
                 self.admit(key, session, &join, now);
+            }
+        }
+    }
+
+    /// Who was in before and only joins again is in: its close ends that, though its join may never come.
+    fn take_over(&mut self, key: Key, room: &LiveRoom, follow: &v1::Follow) {
+        for session in follow.joining.iter().filter_map(|session| id(session).ok()) {
+            if room.look(|live| live.is_held(session, self.owner))
+                && let Some(open) = self.sessions.get_mut(session)
+            {
+                open.rooms.insert(key);
             }
         }
     }
