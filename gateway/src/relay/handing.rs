@@ -250,6 +250,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn p3_each_is_handed_what_it_lacks_itself_where_others_lack_more_or_less() {
+        let (room, mut handing) = (room(), Handing::new());
+        let early: Vec<_> = (0..=TOGETHER).map(|_| Reader::join(&room)).collect();
+        early.iter().for_each(|reader| reader.settles(&room));
+        happens(&room, 1..=2);
+        let late = Reader::join(&room);
+        late.settles(&room);
+        happens(&room, 3..=3);
+        // Another comes between two turns.
+        tokio::join!(drive(&room, &mut handing), async { happens(&room, 4..=4) });
+        drive(&room, &mut handing).await;
+        assert!(early.iter().all(|reader| reader.was_handed().concat() == b"<1><2><3><4>"));
+        assert_eq!(late.was_handed().concat(), b"<3><4>");
+    }
+
+    #[tokio::test]
     async fn what_many_lack_alike_is_made_once_and_whoever_lacks_too_much_is_woken() {
         let (room, mut handing) = (room(), Handing::new());
         let readers: Vec<_> = (0..3).map(|_| Reader::join(&room)).collect();

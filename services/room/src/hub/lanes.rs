@@ -94,11 +94,17 @@ mod tests {
     #[test]
     fn p8_ended_lanes_are_forgotten_beyond_the_bound() {
         let (mut lanes, now) = (Lanes::default(), Instant::now());
+        for generation in 1..=2 {
+            assert!(lanes.attach(owner(1, generation), now).is_some());
+        }
+        lanes.ended(owner(1, 1), now);
+        let now = now + Duration::from_secs(1);
         for n in 0..ENDED as u32 + 10 {
             let owner = Owner { holder: [0; 16], lane: n, generation: 1 };
             assert!(lanes.attach(owner, now).is_some());
             lanes.ended(owner, now);
         }
         assert!(lanes.0.len() <= ENDED);
+        assert!(lanes.attach(owner(1, 1), now).is_none(), "P10: a lane that goes on is not forgotten");
     }
 }

@@ -135,6 +135,8 @@ fn the_room_is_as_the_last_event_delivered_says() {
         ("Hall", "all", true, 1)
     );
     assert_eq!(house.live.position(), house.cursor(1));
+    house.live.refresh(self::room(), house.now);
+    assert_eq!(house.live.room().title, "Hall", "whatever was read before that");
 }
 
 #[test]

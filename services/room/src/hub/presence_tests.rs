@@ -84,6 +84,18 @@ fn p7_an_older_owner_touches_nothing_that_a_newer_has_named() {
 }
 
 #[test]
+fn p7_what_a_broken_stream_held_is_kept_from_when_it_broke() {
+    let (mut leases, t0) = leases();
+    leases.hold(session(1), user(1), owner(1));
+    leases.advance(t0);
+    leases.broken(owner(1), t0 + secs(1.0));
+    leases.advance(t0 + secs(10.9));
+    assert_eq!(leases.count(), 1);
+    leases.advance(t0 + secs(11.0));
+    assert_eq!(leases.count(), 0);
+}
+
+#[test]
 fn p7_what_a_roster_does_not_name_leaves_at_once() {
     let (mut leases, t0) = leases();
     for n in 1..=4 {
@@ -96,6 +108,8 @@ fn p7_what_a_roster_does_not_name_leaves_at_once() {
     leases.keep_in_grace(session(2), None, owner(2), secs(1.0), t0); // closing
     leases.keep(session(3), owner(2)); // joining
     leases.keep(session(9), owner(2));
+    leases.keep_in_grace(session(8), None, owner(2), secs(60.0), t0);
+    assert_eq!(leases.check_invariants(), Ok(()), "who was never here stays away");
     leases.advance(t0 + secs(0.5));
     assert_eq!(leases.users(9), [user(1), user(2), user(3)]);
     leases.advance(t0 + secs(1.0));
