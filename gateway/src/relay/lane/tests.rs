@@ -176,6 +176,20 @@ fn p7_a_join_given_up_is_undone_but_not_one_of_a_room_that_the_session_is_in() {
 }
 
 #[test]
+fn p8_a_room_is_unfollowed_shortly_after_its_last_session() {
+    let (mut house, _, _) = house();
+    for session in [ADA, BOB] {
+        house.lane.leave(session, "general", house.now);
+    }
+    house.said();
+    house.now += crate::relay::rooms::IDLE;
+    house.lane.expire(house.now);
+    let said = house.said();
+    assert!(matches!(&said[..], [Frame::Unfollow(unfollow)] if unfollow.room == "general"), "{said:?}");
+    assert!(house.lane.rooms.is_empty());
+}
+
+#[test]
 fn the_log_is_not_asked_between_two_streams() {
     let (mut house, _, _) = house();
     let (room, now) = (house.room(), house.now);
