@@ -101,12 +101,14 @@ pub(crate) async fn p8_a_page_of_a_database_without_statistics_reads_the_page_an
     const READ: &str = "select sum(idx_tup_read)::bigint from pg_stat_user_indexes where relname = 'event'";
     let store = place.open().await;
     let id = room(&*store, "lobby").await.id;
-    let drafts: Vec<_> = (0..1_000).map(|nth| message(&id, "ada", &format!("k{nth}"), "hello")).collect();
-    store.append(&drafts).await.expect("appended");
+    let drafts: Vec<_> = (0..5_000).map(|nth| message(&id, "ada", &format!("k{nth}"), "hello")).collect();
+    for some in drafts.chunks(1_000) {
+        store.append(some).await.expect("appended");
+    }
     let (client, _connection) = connect(&place).await;
     client.batch_execute("select pg_stat_reset()").await.expect("nothing is known of the table");
-    store.messages(&id, Span::Before(900), 10).await.expect("a page");
-    store.events(&id, 100, 10).await.expect("another");
+    store.messages(&id, Span::Before(2_500), 10).await.expect("a page");
+    store.events(&id, 2_500, 10).await.expect("another");
     store.close().await; // what a connection has read is told when it ends
     let deadline = Instant::now() + Duration::from_secs(10);
     let read = loop {
