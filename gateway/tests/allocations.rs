@@ -25,7 +25,7 @@ static ALLOCATOR: Allocator<System> = Allocator::system();
 const ROUNDS: u64 = 5;
 const EVENTS: u64 = 20;
 /// What one event may cost the gateway, whoever hears it.
-const AN_EVENT: u64 = 36;
+const AN_EVENT: u64 = 30;
 /// What it may cost more where ten times as many hear it: a list of them grows.
 const A_LIST: u64 = 5;
 
