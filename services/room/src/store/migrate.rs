@@ -28,12 +28,14 @@ pub(super) struct Applied {
 pub(super) const SQLITE: &[Migration] = &[
     Migration { version: 1, name: "room", sql: include_str!("../../migrations/sqlite/0001_room.sql") },
     Migration { version: 2, name: "tracer", sql: include_str!("../../migrations/sqlite/0002_tracer.sql") },
+    Migration { version: 3, name: "append", sql: include_str!("../../migrations/sqlite/0003_append.sql") },
 ];
 
 /// The steps of PostgreSQL.
 pub(super) const POSTGRES: &[Migration] = &[
     Migration { version: 1, name: "room", sql: include_str!("../../migrations/postgres/0001_room.sql") },
     Migration { version: 2, name: "tracer", sql: include_str!("../../migrations/postgres/0002_tracer.sql") },
+    Migration { version: 3, name: "append", sql: include_str!("../../migrations/postgres/0003_append.sql") },
 ];
 
 impl Migration {

@@ -1,8 +1,8 @@
 //! Appending to PostgreSQL.
 //!
-//! Owns the transaction of a batch: the rooms are locked in the order of their ids, then one statement appends, all sent
-//! in one go. Promises P2 and P5 whatever other replicas do meanwhile, that a draft at fault is refused alone, and that a
-//! batch whose outcome is not known is given again until it is. Never leaves a transaction half done.
+//! Owns the transaction of a batch: one call of a function of ours, which locks the rooms and appends. Promises P2 and P5
+//! whatever other replicas do meanwhile, that a draft at fault is refused alone, and that a batch whose outcome is not
+//! known is given again until it is. Never leaves a transaction half done.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join4;
 use parlour_chassis::backoff::Backoff;
 use parlour_feed::cursor::{Check, Cursor};
 use tokio::time::{Instant, timeout_at};
@@ -33,12 +32,12 @@ use crate::{
     },
 };
 
-const APPEND: &str = include_str!("append.sql");
+/// Made by the schema, see there. One statement, and a transaction of its own where none is open.
+const APPEND: &str =
+    "select * from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 /// What a session may be set to is set anew, for this transaction alone.
-const BEGIN: &str = "begin isolation level read committed; set local lock_timeout = '500ms'; \
+const BEGIN: &str = "begin isolation level read committed; \
     set local statement_timeout = '4s'; set local idle_in_transaction_session_timeout = '5s'";
-const LOCK: &str = "select 1 from room where id = any ($1) order by id for no key update";
-const LOCK_FREE: &str = "select 1 from room where id = any ($1) order by id for no key update skip locked";
 
 /// How often a batch is given again within the time of a call.
 const TRIES: u32 = 8;
@@ -115,9 +114,9 @@ async fn attempt(sessions: &Sessions, drafts: &[Draft], held: Held) -> Result<Ve
     let plan = Plan::of(drafts);
     let session = sessions.session().await?;
     let rows = if let [wave] = &plan.waves[..] {
-        let rows = at_once(&session, drafts, wave, held).await;
+        let rows = Params::of(drafts, wave, held).append(&session).await;
         session.whole(); // whatever came of it, it is answered to its end
-        rows?
+        wave.iter().copied().zip(rows?).collect()
     } else {
         let rows = in_turn(&session, drafts, &plan.waves, held).await?; // on an error the connection is closed
         session.whole();
@@ -131,64 +130,28 @@ async fn attempt(sessions: &Sessions, drafts: &[Draft], held: Held) -> Result<Ve
         .ok_or_else(|| Failure::Store(StoreError::Unusable("PostgreSQL did not answer every draft".into())))
 }
 
-/// The whole transaction in one round trip: what follows a statement that failed does nothing, and `commit` is then a
-/// rollback.
-async fn at_once(
-    client: &Client,
-    drafts: &[Draft],
-    wave: &[usize],
-    held: Held,
-) -> Result<Vec<(usize, Row)>, Failure> {
-    let rooms = rooms_of(drafts);
-    let params = Params::of(drafts, wave);
-    let rooms: [(&(dyn ToSql + Sync), Type); 1] = [(&rooms, Type::TEXT_ARRAY)];
-    // Each is sent when it is polled first, so in this order.
-    let (begun, locked, appended, committed) = join4(
-        client.batch_execute(BEGIN),
-        client.query_typed(lock(held), &rooms),
-        params.append(client),
-        client.batch_execute("commit"),
-    )
-    .await;
-    begun?;
-    locked?;
-    let rows = appended?;
-    committed?;
-    Ok(wave.iter().copied().zip(rows).collect())
-}
-
-/// The same for a batch that changes a room before its end: its waves one after the other, in one transaction.
+/// A batch that changes a room before its end: its waves one after the other, in one transaction.
 async fn in_turn(
     client: &Client,
     drafts: &[Draft],
     waves: &[Vec<usize>],
     held: Held,
 ) -> Result<Vec<(usize, Row)>, Failure> {
-    let rooms = rooms_of(drafts);
     client.batch_execute(BEGIN).await?;
-    client.query_typed(lock(held), &[(&rooms, Type::TEXT_ARRAY)]).await?;
     let mut rows = Vec::with_capacity(drafts.len());
     for wave in waves {
-        rows.extend(wave.iter().copied().zip(Params::of(drafts, wave).append(client).await?));
+        rows.extend(wave.iter().copied().zip(Params::of(drafts, wave, held).append(client).await?));
     }
     client.batch_execute("commit").await?;
     Ok(rows)
 }
 
-fn lock(held: Held) -> &'static str {
-    match held {
-        Held::Wait => LOCK,
-        Held::Skip => LOCK_FREE,
-    }
-}
-
-fn rooms_of(drafts: &[Draft]) -> Vec<&str> {
-    drafts.iter().map(|draft| draft.room.as_str()).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-/// The drafts of a wave, a list a column.
+/// What the function is given: the rooms of the batch and what to do about those held, then the drafts of a wave, a list a
+/// column.
 #[derive(Default)]
 struct Params<'a> {
+    of_rooms: Vec<&'a str>,
+    free_only: bool,
     rooms: Vec<&'a str>,
     actor_ids: Vec<&'a str>,
     actor_names: Vec<&'a str>,
@@ -204,8 +167,13 @@ struct Params<'a> {
 }
 
 impl<'a> Params<'a> {
-    fn of(drafts: &'a [Draft], wave: &[usize]) -> Self {
-        let mut params = Self::default();
+    fn of(drafts: &'a [Draft], wave: &[usize], held: Held) -> Self {
+        let of_rooms = drafts.iter().map(|draft| draft.room.as_str()).collect::<BTreeSet<_>>();
+        let mut params = Self {
+            of_rooms: of_rooms.into_iter().collect(),
+            free_only: held == Held::Skip,
+            ..Self::default()
+        };
         for draft in wave.iter().map(|index| &drafts[*index]) {
             let columns = Columns::of(&draft.body);
             params.rooms.push(draft.room.as_str());
@@ -225,7 +193,9 @@ impl<'a> Params<'a> {
     }
 
     async fn append(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let params: [(&(dyn ToSql + Sync), Type); 12] = [
+        let params: [(&(dyn ToSql + Sync), Type); 14] = [
+            (&self.of_rooms, Type::TEXT_ARRAY),
+            (&self.free_only, Type::BOOL),
             (&self.rooms, Type::TEXT_ARRAY),
             (&self.actor_ids, Type::TEXT_ARRAY),
             (&self.actor_names, Type::TEXT_ARRAY),

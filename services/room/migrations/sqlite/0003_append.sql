@@ -1,0 +1,4 @@
+-- How a batch of drafts is appended.
+--
+-- Why: PostgreSQL is given a function for it, so that it plans once. The one connection that writes here prepares its
+-- statements itself, and nothing is to be made. What it locks: nothing.
