@@ -1,13 +1,11 @@
 //! Reading a room.
 //!
-//! Owns pages of messages and events, and who is here. Promises that a page ends at its number or at 512 KiB, whichever
-//! comes first, and says whether there is more; that a cursor of another log is recognised. Never changes anything.
-
-use std::collections::VecDeque;
+//! Owns pages of messages and events, and who is here. Promises that a page says whether there is more, and that a cursor of
+//! another log is recognised. Never changes anything, and never cuts a page: the store does.
 
 use parlour_feed::cursor::{Cursor, Seq};
 
-use super::{Place, RoomRef, Rooms, settings::PAGE_BYTES};
+use super::{Place, RoomRef, Rooms};
 use crate::{
     domain::{
         event::Event,
@@ -94,8 +92,7 @@ impl Rooms {
             return Ok((Vec::new(), false));
         }
         let (events, more) = self.bounded(self.0.store.messages(room, span, limit)).await?;
-        let (events, is_cut) = cut(events, matches!(span, Span::Before(_)));
-        Ok((events.iter().filter_map(Event::message).collect(), more || is_cut))
+        Ok((events.iter().filter_map(Event::message).collect(), more))
     }
 
     /// Returns a page of a log, archived rooms' too.
@@ -117,7 +114,7 @@ impl Rooms {
                 return Err(Error::OtherLog);
             }
         }
-        Ok(EventsRead { place, base: page.base, events: cut(page.events, false).0, head: page.head })
+        Ok(EventsRead { place, base: page.base, events: page.events, head: page.head })
     }
 
     /// Returns who is present in a room.
@@ -129,30 +126,4 @@ impl Rooms {
         let (users, count) = self.0.hub.present(&place.id, limit);
         Ok(PresenceRead { users, count })
     }
-}
-
-/// Cuts a page to its bytes: its newest entries are kept where it was read backwards, else its oldest. At least one is
-/// kept. Says whether any was cut.
-fn cut(events: Vec<Event>, keep_newest: bool) -> (Vec<Event>, bool) {
-    let mut bytes = 0;
-    let mut fits = |event: &Event| {
-        let is_first = bytes == 0;
-        bytes += event.weight();
-        is_first || bytes <= PAGE_BYTES
-    };
-    let whole = events.len();
-    let kept: Vec<_> = if keep_newest {
-        let mut kept = VecDeque::new();
-        for event in events.into_iter().rev() {
-            if !fits(&event) {
-                break;
-            }
-            kept.push_front(event);
-        }
-        kept.into()
-    } else {
-        events.into_iter().take_while(|event| fits(event)).collect()
-    };
-    let is_cut = kept.len() < whole;
-    (kept, is_cut)
 }

@@ -79,8 +79,6 @@ pub const SHOWN_NAMES: usize = 100;
 pub const PAGE_DEFAULT: usize = 50;
 /// Entries of a page at most.
 pub const PAGE_LIMIT: usize = 200;
-/// Bytes of a page, roughly, whatever its number.
-pub const PAGE_BYTES: usize = 512 * 1024;
 
 /// How many entries a page has: 0 is the default, too many is the most.
 pub fn page_size(asked: usize) -> usize {

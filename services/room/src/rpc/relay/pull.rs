@@ -59,14 +59,13 @@ impl Desk {
         if planted::makes(Mistake::OutboxBesideTheRing) {
             self.pull_rooms(&mut batch, now);
         }
+        // While there is room it is for these: what is said of a room goes before what the room has.
         while batch.has_room()
             && let Some(item) = self.outbox.pop()
         {
             batch.push(item.frame.0);
         }
-        if self.outbox.is_empty() {
-            self.pull_rooms(&mut batch, now);
-        }
+        self.pull_rooms(&mut batch, now);
         while batch.has_room()
             && let Some((key, typing)) = self.typing.pop_front()
         {
@@ -77,7 +76,7 @@ impl Desk {
         (!batch.frames.is_empty()).then_some(v1::RelayResponse { frames: batch.frames })
     }
 
-    /// Takes from the rooms in turn, as long as nothing of theirs is to be said first.
+    /// Takes from the rooms in turn.
     fn pull_rooms(&mut self, batch: &mut Batch, now: Instant) {
         while batch.has_room()
             && let Some(key) = self.dirty.pop_front()
