@@ -17,16 +17,18 @@ use tonic::Status;
 
 use super::portions::Taken;
 
-/// The right to have one page, from its reading until the socket has it.
+/// The right to have one page, from its reading until the socket asks for what follows it: then most of the page is sent.
 pub(super) type Turn = OwnedSemaphorePermit;
 
-/// A response; the turn of a page ends when it is taken.
+/// A response, and the turn of a page.
 pub(super) type Response<T> = (T, Option<Turn>);
 
 /// What a stream answers, until its task ends it.
 #[derive(Debug)]
 pub struct Responses<T> {
     responses: mpsc::Receiver<Response<T>>,
+    /// Of the response that was taken last.
+    turn: Option<Turn>,
     ending: Arc<Mutex<Option<Status>>>,
     taken: Taken,
 }
@@ -46,7 +48,7 @@ pub(super) fn outgoing<T>(responses: usize) -> (Outgoing<T>, Responses<T>) {
     let (ending, taken) = (Arc::new(Mutex::new(None)), Taken::new());
     let out =
         Outgoing { responses_tx, ending: Arc::clone(&ending), waiting_since: None, taken: taken.clone() };
-    (out, Responses { responses, ending, taken })
+    (out, Responses { responses, turn: None, ending, taken })
 }
 
 /// The answer that carries them, and by which it is known what the peer takes of them.
@@ -105,8 +107,12 @@ impl<T> Stream for Responses<T> {
     type Item = Result<T, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.turn = None; // nothing more is asked for before the socket can take it
         self.responses.poll_recv(cx).map(|response| match response {
-            Some((response, _turn)) => Some(Ok(response)),
+            Some((response, turn)) => {
+                self.turn = turn;
+                Some(Ok(response))
+            }
             None => self.ending.lock().unwrap_or_else(PoisonError::into_inner).take().map(Err),
         })
     }
