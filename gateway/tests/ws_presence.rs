@@ -252,3 +252,33 @@ async fn p9_presence_keeps_its_budget_while_5000_a_minute_come_and_go_and_is_tru
         assert!(member.here.is_disjoint(&gone), "P7: and nobody who has left");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_who_came_to_a_crowd_knows_everybody_once_it_is_none() {
+    const CROWD: u64 = 130;
+    const LEAVING: usize = 100;
+    let house = House::with(&[("GRACE_BROKEN_SECONDS", "60")]).await; // so that no replica settles meanwhile
+    let mut crowd = Vec::new();
+    for n in 0..CROWD {
+        crowd.push(joins(&house, &format!("member {n}")).await);
+    }
+    let mut late =
+        [Member::full(&house, "full".to_owned()).await, Member::chat(&house, "chat".to_owned()).await];
+    let staying = crowd.split_off(LEAVING);
+    for (nth, (browser, ..)) in (1..).zip(&mut crowd) {
+        browser.says(json!({"type": "leave", "room": "tech", "id": "l"})).await;
+        browser.hears("ack").await;
+        for Member { line, here, count, told } in &mut late {
+            let is_told = async {
+                while *count != CROWD + 2 - nth {
+                    Member::hears(line, here, count, told).await;
+                }
+            };
+            within("each is told of it by itself", is_told).await;
+        }
+    }
+    for member in &late {
+        assert_eq!(member.here.len(), staying.len() + 2);
+        assert!(staying.iter().all(|(_, id, _)| member.here.contains(id)));
+    }
+}

@@ -62,8 +62,8 @@ pub struct Shown {
     pub count: u32,
     /// What a reader has been told when it has seen this.
     pub mark: Mark,
-    /// What browsers are sent that are told all of this in place of what they knew.
-    pub frames: Arc<Frames<Bytes>>,
+    /// What browsers are sent that are told all of this in place of what they knew, and whether all of it is in there.
+    pub frames: Arc<Frames<(Bytes, bool)>>,
 }
 
 impl Shown {
@@ -83,6 +83,8 @@ pub struct Mark {
     pub version: u64,
     /// How many notices there had been.
     pub notices: u64,
+    /// Whether all who are here were named: of a crowd only some are.
+    pub is_whole: bool,
 }
 
 /// What is owed to a session that was told less.
@@ -127,7 +129,7 @@ impl Fold {
             count: 0,
             is_settling: false,
             kept: HashSet::new(),
-            mark: Mark { version: 0, notices: 0 },
+            mark: Mark { version: 0, notices: 0, is_whole: true },
             changes: VecDeque::new(),
             forgotten: 0,
             notices: VecDeque::new(),
@@ -146,12 +148,15 @@ impl Fold {
 
     /// Who is here.
     pub fn shown(&mut self) -> Shown {
-        if let Some(shown) = &self.shown {
-            return Shown { mark: self.mark, ..shown.clone() };
-        }
-        let users = Arc::new(self.users.iter().take(USERS_SHOWN).cloned().collect());
-        let (names, frames) = (Arc::new(self.names()), Arc::default());
-        let shown = Shown { users, names, count: self.count, mark: self.mark, frames };
+        let users = || self.users.iter().take(USERS_SHOWN).cloned().collect();
+        let mut shown = self.shown.clone().unwrap_or_else(|| Shown {
+            users: Arc::new(users()),
+            names: Arc::new(self.names()),
+            count: self.count,
+            mark: self.mark,
+            frames: Arc::default(),
+        });
+        shown.mark = Mark { is_whole: shown.users.len() == shown.count as usize, ..self.mark };
         self.shown.insert(shown).clone()
     }
 
@@ -164,7 +169,7 @@ impl Fold {
         self.shown = None;
         told.room = self.room.to_string();
         told.count = self.count;
-        if self.is_crowded() {
+        if self.is_crowd(self.count) {
             told.joined.clear();
             told.left.clear();
             told.changed.clear();
@@ -212,6 +217,11 @@ impl Fold {
         Owed::Each(self.changes.iter().filter(|change| change.version > version).cloned().collect())
     }
 
+    /// Whether differences name nobody where so many are here.
+    pub fn is_crowd(&self, count: u32) -> bool {
+        count as usize > self.names_limit
+    }
+
     /// The notices since there had been that many.
     pub fn notices_since(&self, notices: u64) -> Owed<Notice> {
         let owed = usize::try_from(self.mark.notices.saturating_sub(notices)).unwrap_or(usize::MAX);
@@ -234,10 +244,6 @@ impl Fold {
         self.forgotten = self.changes.back().map_or(self.forgotten, |change| change.version);
         (self.changes, self.notices) = (VecDeque::new(), VecDeque::new());
         (self.shown, self.forget_due) = (None, None);
-    }
-
-    fn is_crowded(&self) -> bool {
-        self.count as usize > self.names_limit
     }
 
     fn replace(&mut self, snapshot: proto::Presence, settling: bool) -> Option<proto::Presence> {
@@ -315,7 +321,7 @@ impl Fold {
 
     /// Tells plain clients which names came and went, unless the room is crowded.
     fn notice(&mut self, before: &HashSet<String>, now: Instant) {
-        if self.is_crowded() {
+        if self.is_crowd(self.count) {
             return;
         }
         let mut ordered = HashMap::new();

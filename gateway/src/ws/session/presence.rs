@@ -46,7 +46,8 @@ impl<S: Socket> Session<S> {
 }
 
 /// What whoever was told as much as `told` says has not been told yet: each change where they are few bytes, else
-/// everybody, in no more bytes than may be told at once.
+/// everybody, in no more bytes than may be told at once. Who was told of more people than names is told all names once
+/// there are few enough.
 pub fn news(room: &Room, told: &mut Mark, form: Form, is_monitor: bool, at_once: usize) -> Vec<Frame> {
     let (name, mark) = (room.name(), *told);
     let (each, shown) = room.look(|feed| {
@@ -54,19 +55,35 @@ pub fn news(room: &Room, told: &mut Mark, form: Form, is_monitor: bool, at_once:
         let each = match form {
             Form::Plain => notices(name, mark, fold),
             Form::Full if is_monitor => Some(vec![counts(name, fold.shown().count)]),
-            Form::Full => changes(mark, fold),
+            Form::Full => changes(told, fold),
         };
         (each, fold.shown())
     });
+    let is_whole = told.is_whole;
     *told = shown.mark;
+    let is_name_owed = form == Form::Full && !is_monitor && !is_whole;
+    if is_name_owed
+        && shown.mark.is_whole
+        && let (whole, true) = everybody(name, &shown, form, at_once)
+    {
+        return vec![whole];
+    }
     match each {
-        Some(each) if each.iter().map(Frame::len).sum::<usize>() <= at_once => each,
-        _ => vec![everybody(name, &shown, form, at_once)],
+        Some(each) if each.iter().map(Frame::len).sum::<usize>() <= at_once => {
+            told.is_whole = is_whole;
+            each
+        }
+        _ => {
+            let (whole, names_all) = everybody(name, &shown, form, at_once);
+            told.is_whole &= names_all;
+            vec![whole]
+        }
     }
 }
 
-fn changes(mark: Mark, fold: &Fold) -> Option<Vec<Frame>> {
-    let Owed::Each(changes) = fold.changes_since(mark.version) else { return None };
+fn changes(told: &mut Mark, fold: &Fold) -> Option<Vec<Frame>> {
+    let Owed::Each(changes) = fold.changes_since(told.version) else { return None };
+    told.is_whole &= !changes.iter().any(|change| fold.is_crowd(change.presence.count));
     let frames = changes.iter().filter_map(|change| {
         let presence = || chat_response::Frame::Presence(change.presence.clone());
         change.frames.get(Form::Full, || Some(frame::encode("", &presence()).wire().clone()))
@@ -82,24 +99,28 @@ fn notices(room: &str, mark: Mark, fold: &Fold) -> Option<Vec<Frame>> {
     Some(frames.map(Frame::of_wire).collect())
 }
 
-/// Who is here, in place of all that was known; as many are named as there are bytes for.
-fn everybody(room: &str, shown: &Shown, form: Form, at_once: usize) -> Frame {
+/// Who is here, in place of all that was known, as many as there are bytes for; and whether those are all that are shown.
+fn everybody(room: &str, shown: &Shown, form: Form, at_once: usize) -> (Frame, bool) {
     let make = match form {
         Form::Plain => plain::user_list,
         Form::Full => whole,
     };
-    let fitting = || Some(fitting(shown, at_once, |shown| make(room, shown)).wire().clone());
-    shown.frames.get(form, fitting).map_or_else(|| make(room, shown), Frame::of_wire)
+    let fitting = || {
+        let (frame, names_all) = fitting(shown, at_once, |shown| make(room, shown));
+        Some((frame.wire().clone(), names_all))
+    };
+    let made = shown.frames.get(form, fitting);
+    made.map_or_else(|| (make(room, shown), true), |(wire, names_all)| (Frame::of_wire(wire), names_all))
 }
 
-fn fitting(shown: &Shown, at_once: usize, make: impl Fn(&Shown) -> Frame) -> Frame {
+fn fitting(shown: &Shown, at_once: usize, make: impl Fn(&Shown) -> Frame) -> (Frame, bool) {
     let mut named = shown.users.len();
     let mut frame = make(shown);
     while frame.len() > at_once && named > 0 {
         named = (named * at_once / frame.len()).min(named - 1);
         frame = make(&shown.first(named));
     }
-    frame
+    (frame, named == shown.users.len())
 }
 
 /// How many are here, without names: what a monitor is told.
@@ -134,12 +155,12 @@ mod tests {
             let user = |n| proto::User { id: format!("guest_{n:026}"), name: name.clone(), guest: true };
             let users: Vec<_> = (0..people).map(user).collect();
             let names = users.iter().map(|user| user.name.clone()).collect();
-            let mark = Mark { version: 0, notices: 0 };
+            let mark = Mark { version: 0, notices: 0, is_whole: false };
             let (users, names) = (Arc::new(users), Arc::new(names));
             let shown = Shown { users, names, count: 1_000, mark, frames: Arc::default() };
             let at_once = PresenceShare::default().at_once;
             for form in [Form::Full, Form::Plain] {
-                let frame = everybody("general", &shown, form, at_once);
+                let (frame, _) = everybody("general", &shown, form, at_once);
                 assert!(frame.len() <= at_once, "{} bytes", frame.len());
                 let body = String::from_utf8(frame.body().to_vec()).unwrap();
                 assert!(body.contains("1000"), "the count is always told: {body}");

@@ -124,6 +124,17 @@ pub struct Update {
     pub what: What,
 }
 
+impl Update {
+    /// Whether all who are here were named to one to whom they were before, or were not, and who is told this.
+    pub fn is_whole_after(&self, before: bool) -> bool {
+        match &self.what {
+            What::Nothing | What::Diff(_) => before,
+            What::Count => false,
+            What::Whole(users) => users.len() == self.count,
+        }
+    }
+}
+
 /// The body of an update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {

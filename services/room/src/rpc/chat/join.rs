@@ -251,8 +251,8 @@ impl Session {
             users,
             count: u32::try_from(update.count).unwrap_or(u32::MAX),
         };
-        let told = update.version;
-        let inside = In { room, reader, monitor, told, presence_owed: None, head: at, typed: None };
+        let (told, is_whole) = (update.version, update.is_whole_after(false));
+        let inside = In { room, reader, monitor, told, is_whole, presence_owed: None, head: at, typed: None };
         if let Some(slot) = self.slots.get_mut(&key) {
             slot.stand = Stand::In(inside);
         }
@@ -275,7 +275,7 @@ impl Session {
             let at = live.reader_position(reader).unwrap_or_else(|| live.position());
             (convert::room_info(live.room()), at, live.presence(reader, None, SHOWN_NAMES, now))
         });
-        inside.told = update.version;
+        (inside.told, inside.is_whole) = (update.version, update.is_whole_after(false));
         let users = if let What::Whole(users) = &update.what {
             users.iter().map(convert::user).collect()
         } else {

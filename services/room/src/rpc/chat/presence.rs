@@ -74,14 +74,20 @@ impl Session {
 }
 
 impl In {
-    /// How presence moved on: the difference where that is few bytes, else everybody, as many as there are bytes for.
+    /// How presence moved on: the difference where that is few bytes, else everybody, as many as there are bytes for. Who
+    /// was told of more people than names is told all names once there are few enough.
     fn news(&mut self, name: &RoomName, mut update: Update, at_once: usize) -> Option<Down> {
         let weight = |frame: &Option<Down>| frame.as_ref().map_or(0, |frame| frame.encoded_len());
         let mut frame = frames::presence(name, &update, self.monitor);
-        if weight(&frame) > at_once && matches!(update.what, What::Diff(_)) {
+        let is_large = weight(&frame) > at_once;
+        let may_be_whole = !self.is_whole && !self.monitor && update.count <= SHOWN_NAMES;
+        if matches!(update.what, What::Diff(_)) && (is_large || may_be_whole) {
             let reader = self.reader;
-            update = self.room.with(|live, now| live.presence(reader, None, SHOWN_NAMES, now));
-            frame = frames::presence(name, &update, self.monitor);
+            let whole = self.room.with(|live, now| live.presence(reader, None, SHOWN_NAMES, now));
+            let everybody = frames::presence(name, &whole, self.monitor);
+            if is_large || weight(&everybody) <= at_once {
+                (update, frame) = (whole, everybody);
+            }
         }
         while weight(&frame) > at_once
             && let What::Whole(users) = &mut update.what
@@ -91,6 +97,7 @@ impl In {
             frame = frames::presence(name, &update, self.monitor);
         }
         self.told = update.version;
+        self.is_whole = update.is_whole_after(self.is_whole);
         frame
     }
 }

@@ -83,6 +83,8 @@ pub(super) struct In {
     pub(super) monitor: bool,
     /// The version of presence it knows.
     pub(super) told: u64,
+    /// Whether it was named all who are here.
+    pub(super) is_whole: bool,
     /// Since when presence is owed: it moved on while there was no allowance to tell it.
     pub(super) presence_owed: Option<Instant>,
     /// The head of its last heartbeat.
@@ -112,7 +114,7 @@ pub(super) struct Session {
     pub(super) has_past: bool,
     pub(super) signal: Arc<Signal>,
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
-    /// A session reads one page of the log at a time, and the next once the socket has that one: pages are large, and a
+    /// A session reads one page of the log at a time, and the next once that one is sent: pages are large, and a
     /// client that asks for many and takes none is not to fill the memory with them (P8).
     turns: Arc<Semaphore>,
     pub(super) slots: HashMap<Key, Slot>,
