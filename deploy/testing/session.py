@@ -70,8 +70,12 @@ class Session:
     def posts(self, room, content, key):
         """Sends a message; returns its answer, `ack` or `error`."""
         self.says(type="message", room=room, content=content, client_message_id=key, id=key)
+        return self.answer(key)
+
+    def answer(self, asked):
+        """The frame that answers what was asked with that id."""
         deadline = time.monotonic() + LIMIT
         while (frame := self.next(max(0, deadline - time.monotonic()))) is not None:
-            if frame.get("id") == key:
+            if frame.get("id") == asked:
                 return frame
-        raise AssertionError(f"{key} was not answered; the last that came: {self.frames[-10:]}")
+        raise AssertionError(f"{asked} was not answered; the last that came: {self.frames[-10:]}")

@@ -113,3 +113,24 @@ async fn p4_who_is_so_slow_that_more_than_the_replay_length_wait_is_told_resync_
     appends(&house, 1).await;
     assert_eq!(next_of_log(&mut slow).await["seq"], APPENDED + 1, "and it is live");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_where_all_sessions_together_are_full_one_who_returns_and_takes_nothing_holds_little() {
+    let house = House::open().await;
+    let (mut ada, _) = house.full("ada").await;
+    ada.says(json!({"type": "join", "room": "general"})).await;
+    let cursor = ada.hears("joined").await["cursor"].clone();
+    appends(&house, 300).await;
+    let outboxes = &house.pools.outboxes;
+    let mut others = outboxes.share(); // stands for those who take nothing
+    others.grow(outboxes.bound());
+    let mut stuck = house.narrow_browser().await;
+    stuck.says(json!({"type": "hello", "version": 1, "name": "stuck", "rooms": {"general": cursor}})).await;
+    let mut most = 0;
+    for seq in 301..=400 {
+        appends(&house, 1).await;
+        while ada.hears("message").await["seq"] != seq {}
+        most = most.max(outboxes.bytes() - others.bytes());
+    }
+    assert!((CONTENT..4 * CONTENT).contains(&most), "{most} bytes");
+}

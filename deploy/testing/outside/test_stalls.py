@@ -18,7 +18,7 @@ from testing.rpc import SERVICE, Client
 from testing.session import Session
 from testing.system import House
 
-ROOM = "general"
+ROOM, ANOTHER = "general", "random"
 UNREADY_SECONDS = 10  # a proof may be 5 s old, and is asked for every second
 RECOVER_SECONDS = 20
 PROOF_AGE = 5
@@ -80,7 +80,7 @@ class Stalls(unittest.TestCase):
         client = Client(house.grpc)
         self.addCleanup(client.close)
         self.assertEqual(self.health(client), SERVING)
-        with Session(house.web, "ada") as ada:
+        with Session(house.web, "ada") as ada, Session(house.web, "bob") as bob:
             ada.joins(ROOM)
             before = ada.posts(ROOM, "before", "before")
             self.assertEqual(before["type"], "ack", before)
@@ -89,6 +89,7 @@ class Stalls(unittest.TestCase):
             started = time.monotonic()
             refused = self.refusal(ada)
             self.assertGreater(refused["retry_after_ms"], 0)
+            is_in = self.join(bob)
             self.within(UNREADY_SECONDS, "unready", lambda: room.get("/readyz")[0] == 503)
             unready = time.monotonic() - started
             self.within(2, "gRPC health is told", lambda: self.health(client) == NOT_SERVING)
@@ -98,6 +99,7 @@ class Stalls(unittest.TestCase):
             self.assertLess(self.metric(gateway, 'parlour_readiness_proof_age_seconds{service="gateway"}'), PROOF_AGE)
             self.refusal(ada)
             go_on()
+            self.within(RECOVER_SECONDS, "a room that could not be loaded is tried again", lambda: is_in or self.join(bob))
             ready = self.within(RECOVER_SECONDS, "ready", lambda: room.get("/readyz")[0] == 200)
             self.within(2, "gRPC health is told", lambda: self.health(client) == SERVING)
             after = self.acknowledged(ada, refused["id"])
@@ -108,6 +110,14 @@ class Stalls(unittest.TestCase):
             given = self.given(ada)[: last["seq"]]
             self.assertEqual(given, list(range(1, last["seq"] + 1)), "P3: each once, over the same socket")
         print(f"    unready after {unready:.1f} s, ready again {ready:.1f} s after it went on", flush=True)
+
+    def join(self, session):
+        """Asks to join a room that nobody else was in; whether the store could say what is in it."""
+        session.says(type="join", room=ANOTHER, id="join")
+        answer = session.answer("join")
+        if answer["type"] == "error":
+            self.assertEqual(answer["code"], "UNAVAILABLE", answer)
+        return answer["type"] == "joined"
 
     def health(self, client):
         return client.call("grpc.health.v1.Health/Check", service=SERVICE).status

@@ -277,3 +277,38 @@ async fn p8_p9_outboxes_full_together_cost_typing_then_presence_and_no_answer_or
     ada.until(|_, frame| matches!(frame, Down::Typing(_)).then_some(())).await;
     house.close().await;
 }
+
+/// What waits for one who takes nothing stays in the log and the ring then.
+#[tokio::test]
+async fn p8_where_all_outboxes_are_full_one_who_takes_nothing_has_no_event_in_its_own() {
+    const CONTENT: usize = 4_000;
+    let house = House::with(|settings| settings.send_rate = 0.0).await;
+    let outboxes = &house.pools.outboxes;
+    let mut others = outboxes.share(); // stands for those who take nothing
+    let mut ada = Chatter::open(&house, "Ada").await;
+    let beginning = ada.joins("general", None).await.cursor;
+    let content = "x".repeat(CONTENT);
+    let mut held = Vec::new();
+    for missed in [400, 0] {
+        for _ in 0..missed {
+            ada.posts("m", "general", &content, None).await; // more than the windows of one take
+            ada.answer("m").await;
+        }
+        let stuck = Chatter::silent(house.narrow_client().await).await;
+        stuck.says("", Up::Hello(v1::Hello::default())).await;
+        stuck.asks_to_join("general", Some(&beginning)).await;
+        let mut most = 0;
+        for _ in 0..100 {
+            ada.posts("m", "general", &content, None).await;
+            ada.answer("m").await;
+            most = most.max(outboxes.bytes() - others.bytes());
+        }
+        held.push((most, stuck));
+        others.grow(outboxes.bound());
+    }
+    let (bob, both) = (held[0].0, held[1].0);
+    assert!(bob >= 2 * CONTENT, "one has what it was to be given next: {bob}");
+    assert!(both < bob + CONTENT, "the other nothing: {both} with that of the one");
+    drop(held);
+    house.close().await;
+}
