@@ -97,6 +97,7 @@ impl App {
             drain: sessions.drain().clone(),
             departure: Departure::new(drain),
             deliveries: ::metrics::counter!(metrics::DELIVERIES),
+            since: Instant::now().into(),
         };
         let chat = get(ws::upgrade).with_state(Gate::new(relay.clone(), terms, sessions.clone()));
         let rates = Rates::new(Proxies::new(config.trusted_proxies), &config.limits);

@@ -3,6 +3,8 @@
 //! Owns the upgrade of a connection and its hand-over to a tracked task. Promises that every session is counted, told to
 //! leave when the gateway drains, and waited for. Never judges origins: they are before.
 
+use std::sync::Arc;
+
 use axum::{
     Extension,
     extract::{Request, State},
@@ -30,7 +32,7 @@ use session::Session;
 #[derive(Clone, Debug)]
 pub struct Gate {
     relay: Relay,
-    terms: Terms,
+    terms: Arc<Terms>,
     tasks: Tasks,
 }
 
@@ -38,7 +40,7 @@ impl Gate {
     /// Opens sessions over that relay on those terms. `tasks` are the sessions' own: whoever drains the gateway finishes
     /// them before the relay.
     pub fn new(relay: Relay, terms: Terms, tasks: Tasks) -> Self {
-        Self { relay, terms, tasks }
+        Self { relay, terms: Arc::new(terms), tasks }
     }
 }
 
@@ -60,9 +62,14 @@ pub async fn upgrade(
         return refused.into_response();
     }
     let Gate { relay, terms, tasks } = gate;
+    // Boxed, so that what opening takes is not kept for the session's whole life.
+    let opened = Box::pin(async move {
+        let socket = opening.socket(&relay.pools().outboxes).await?;
+        Some(Box::new(Session::new(socket, &relay, terms, visitor)))
+    });
     let task = tasks.spawn(async move {
-        if let Some(socket) = opening.socket(&relay.pools().outboxes).await {
-            Box::new(Session::new(socket, &relay, terms, visitor)).run().await;
+        if let Some(session) = opened.await {
+            session.run().await;
         }
         // The connection's seat is given back when its session is over.
         drop(seat);

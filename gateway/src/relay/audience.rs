@@ -45,7 +45,7 @@ struct Live {
 pub struct Feed {
     live: Option<Live>,
     fold: Fold,
-    limits: Limits,
+    limits: Arc<Limits>,
     pools: Pools,
     seed: u64,
     /// No stream says what happens here: until one does, the log is not asked.
@@ -54,11 +54,11 @@ pub struct Feed {
 
 impl Feed {
     /// Nothing is known of the room yet.
-    pub fn new(room: Arc<str>, limits: Limits, names_limit: usize, seed: u64) -> Self {
+    pub fn new(room: Arc<str>, limits: impl Into<Arc<Limits>>, names_limit: usize, seed: u64) -> Self {
         Self {
             live: None,
             fold: Fold::new(room, names_limit),
-            limits,
+            limits: limits.into(),
             pools: Pools::default(),
             seed,
             is_paused: false,
@@ -102,7 +102,7 @@ impl Feed {
             }
             None => {
                 let audience =
-                    Audience::new(start.position, self.limits.clone(), self.seed).within(&self.pools);
+                    Audience::new(start.position, Arc::clone(&self.limits), self.seed).within(&self.pools);
                 self.live = Some(Live { audience, info: start.info, waiting: Vec::new() });
             }
         }

@@ -56,7 +56,7 @@ pub struct Notice {
 pub struct Shown {
     /// The first 100, in order of arrival.
     pub users: Arc<Vec<proto::User>>,
-    /// Their distinct names.
+    /// The distinct names of all, at most 100, where somebody speaks plainly; else none.
     pub names: Arc<Vec<String>>,
     /// How many people are here.
     pub count: u32,
@@ -110,6 +110,8 @@ pub struct Fold {
     mark: Mark,
     changes: VecDeque<Arc<Change>>,
     forgotten: u64,
+    /// Somebody speaks plainly here: only they are told names, and of those that come and go.
+    is_spoken_plainly: bool,
     notices: VecDeque<Arc<Notice>>,
     second: Option<Instant>,
     said: u32,
@@ -132,6 +134,7 @@ impl Fold {
             mark: Mark { version: 0, notices: 0, is_whole: true },
             changes: VecDeque::new(),
             forgotten: 0,
+            is_spoken_plainly: false,
             notices: VecDeque::new(),
             second: None,
             said: 0,
@@ -151,7 +154,7 @@ impl Fold {
         let users = || self.users.iter().take(USERS_SHOWN).cloned().collect();
         let mut shown = self.shown.clone().unwrap_or_else(|| Shown {
             users: Arc::new(users()),
-            names: Arc::new(self.names()),
+            names: Arc::new(if self.is_spoken_plainly { self.names() } else { Vec::new() }),
             count: self.count,
             mark: self.mark,
             frames: Arc::default(),
@@ -160,10 +163,18 @@ impl Fold {
         self.shown.insert(shown).clone()
     }
 
+    /// The same for one who speaks plainly, and is given notices from now on.
+    pub fn shown_plainly(&mut self) -> Shown {
+        if !std::mem::replace(&mut self.is_spoken_plainly, true) {
+            self.shown = None;
+        }
+        self.shown()
+    }
+
     /// Takes a snapshot or a difference. `settling`: a snapshot of one that does not know everybody yet, which takes
     /// nobody away.
     pub fn apply(&mut self, presence: proto::Presence, settling: bool, now: Instant) {
-        let before = self.name_counts();
+        let before = self.is_spoken_plainly.then(|| self.all_names());
         let told = if presence.snapshot { self.replace(presence, settling) } else { self.change(presence) };
         let Some(mut told) = told else { return };
         self.shown = None;
@@ -181,7 +192,9 @@ impl Fold {
         if self.changes.len() > KEPT {
             self.forgotten = self.changes.pop_front().map_or(self.forgotten, |change| change.version);
         }
-        self.notice(&before, now);
+        if let Some(before) = before {
+            self.notice(&before, now);
+        }
     }
 
     /// When [`tick`](Self::tick) is due.
@@ -244,6 +257,7 @@ impl Fold {
         self.forgotten = self.changes.back().map_or(self.forgotten, |change| change.version);
         (self.changes, self.notices) = (VecDeque::new(), VecDeque::new());
         (self.shown, self.forget_due) = (None, None);
+        self.users.shrink_to_fit();
     }
 
     fn replace(&mut self, snapshot: proto::Presence, settling: bool) -> Option<proto::Presence> {
@@ -315,7 +329,7 @@ impl Fold {
         distinct.take(USERS_SHOWN).map(|user| user.name.clone()).collect()
     }
 
-    fn name_counts(&self) -> HashSet<String> {
+    fn all_names(&self) -> HashSet<String> {
         self.users.iter().map(|user| user.name.clone()).collect()
     }
 

@@ -68,9 +68,9 @@ struct Session {
     is_named: bool,
     pending: BTreeMap<u64, Pending>,
     /// The appends of each room in order; only the first is, or may go, on the link.
-    appends: HashMap<Arc<str>, VecDeque<u64>>,
+    appends: BTreeMap<Arc<str>, VecDeque<u64>>,
     /// The socket is gone; what is left is to be answered by nobody.
-    goodbye: Option<Goodbye>,
+    goodbye: Option<Box<Goodbye>>,
 }
 
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Requests {
             is_plain,
             is_named: false,
             pending: BTreeMap::new(),
-            appends: HashMap::new(),
+            appends: BTreeMap::new(),
             goodbye: None,
         };
         self.sessions.insert(id, Box::new(session));
@@ -219,7 +219,7 @@ impl Requests {
     pub fn close(&mut self, id: Id, mut close: proto::CloseSession, until: Option<Instant>, now: Instant) {
         close.session = id_bytes(&id);
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.goodbye = Some(Goodbye { close, until });
+        session.goodbye = Some(Box::new(Goodbye { close, until }));
         let is_plain = session.is_plain;
         let is_kept = |pending: &Pending| is_plain && matches!(pending.what, What::Post(_));
         let given_up = session.pending.iter().filter(|(_, pending)| !is_kept(pending));
@@ -374,7 +374,9 @@ impl Requests {
             Some(_) => {}
             None => {
                 session.appends.remove(room);
-                session.appends.shrink_to_fit();
+                if session.appends.is_empty() {
+                    session.appends = BTreeMap::new(); // an empty one may hold memory
+                }
             }
         }
     }
@@ -403,7 +405,7 @@ impl Requests {
             if is_named {
                 self.push(Out::Frame(Frame::Close(goodbye.close.clone())));
             }
-            self.departed.add(open, goodbye, now);
+            self.departed.add(open, *goodbye, now);
         }
         false
     }

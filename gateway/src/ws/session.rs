@@ -5,7 +5,7 @@
 //! room service is told how it ended (P3, P7, P8, P10, P11). Never decides what a room allows.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     future::poll_fn,
     sync::Arc,
     time::Duration,
@@ -13,13 +13,11 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use metrics::Counter;
 use parlour_chassis::rates::{Bucket, Rate};
 use parlour_feed::{Allowance, Class, Cursor};
 use parlour_proto::v1 as proto;
 use parlour_proto::v1::chat_response;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     close::Close,
@@ -28,7 +26,7 @@ use super::{
     socket::{Frame, Socket},
 };
 use crate::{
-    limits::{ANSWER_BYTES, Limits},
+    limits::ANSWER_BYTES,
     metrics as names,
     rates::Visitor,
     relay::{self, Refusal, Relay, event::Form, history},
@@ -42,12 +40,14 @@ mod plain_verbs;
 pub mod presence;
 mod pull;
 mod seat;
+mod terms;
 mod told;
 mod writer;
 
 pub use departure::Departure;
 use departure::Open;
-use seat::Seat;
+use seat::Seats;
+pub use terms::Terms;
 use writer::{Queue, Turn, Writer};
 
 /// How many faulty frames in a row close a socket.
@@ -60,19 +60,6 @@ const PAGES: usize = 16;
 const JOINS: Rate = Rate::every(Duration::from_millis(50), 100);
 /// How long the last frames may take to be written.
 const GOODBYE: Duration = Duration::from_secs(1);
-
-/// How the gateway treats sessions.
-#[derive(Clone, Debug)]
-pub struct Terms {
-    /// The bounds that settings change.
-    pub limits: Arc<Limits>,
-    /// When cancelled, sessions are asked to leave.
-    pub drain: CancellationToken,
-    /// How they leave then.
-    pub departure: Arc<Departure>,
-    /// Counts the events that they hand out.
-    pub deliveries: Counter,
-}
 
 /// Which of the dialects is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,15 +145,15 @@ impl Ending {
 pub struct Session<S> {
     socket: S,
     relay: relay::Session,
-    terms: Terms,
+    terms: Arc<Terms>,
     /// Who is at the other end.
     visitor: Visitor,
     dialect: Dialect,
     opening: Option<Box<Opening>>,
-    seats: HashMap<Arc<str>, Box<Seat>>,
+    seats: Seats,
     /// Rooms to look at, beside those the inbox names.
     ready: VecDeque<Arc<str>>,
-    asked: HashMap<u64, Asked>,
+    asked: BTreeMap<u64, Asked>,
     held: Option<Box<Held>>,
     /// What is read, one after the other: the first is under way.
     pages: VecDeque<BoxFuture<'static, Done>>,
@@ -187,16 +174,16 @@ pub struct Session<S> {
 
 impl<S: Socket> Session<S> {
     /// A session on that socket.
-    pub fn new(socket: S, relay: &Relay, terms: Terms, visitor: Visitor) -> Self {
+    pub fn new(socket: S, relay: &Relay, terms: Arc<Terms>, visitor: Visitor) -> Self {
         let (now, outboxes) = (Instant::now(), &relay.pools().outboxes);
         Self {
             socket,
             relay: relay.session(),
             dialect: Dialect::Open,
             opening: None,
-            seats: HashMap::new(),
+            seats: Seats::default(),
             ready: VecDeque::new(),
-            asked: HashMap::new(),
+            asked: BTreeMap::new(),
             held: None,
             pages: VecDeque::new(),
             answers: Queue::new(outboxes),
@@ -206,7 +193,7 @@ impl<S: Socket> Session<S> {
             joins: Bucket::new(JOINS, now.into_std()),
             allowance: Allowance::new(terms.limits.presence, now.into_std()),
             alive: now,
-            heartbeat_due: now + terms.limits.heartbeat,
+            heartbeat_due: terms.next_beat(now),
             is_asked_for_life: false,
             leaving: None,
             ending: None,
@@ -286,7 +273,7 @@ impl<S: Socket> Session<S> {
         if let Some((until, _)) = self.leaving {
             due = due.min(until);
         }
-        if self.seats.values().any(|seat| seat.presence_owed.is_some())
+        if self.seats.iter().any(|seat| seat.presence_owed.is_some())
             && self.writer.is_empty()
             && let Some(wait) = self.presence_wait()
         {
@@ -313,7 +300,7 @@ impl<S: Socket> Session<S> {
             return self.end(Ending::of(Close::GoingAway));
         }
         if self.heartbeat_due <= now {
-            self.heartbeat_due = now + limits.heartbeat;
+            self.heartbeat_due = self.terms.next_beat(now);
             self.beat();
         }
     }
@@ -347,7 +334,7 @@ impl<S: Socket> Session<S> {
         }
         self.seats
             .iter_mut()
-            .filter_map(|(room, seat)| Some((room.to_string(), seat.moved_head()?.to_string())))
+            .filter_map(|seat| Some((seat.room.name().to_string(), seat.moved_head()?.to_string())))
             .collect()
     }
 

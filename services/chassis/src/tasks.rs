@@ -50,8 +50,8 @@ impl Tasks {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (abort, task) = (self.abort.clone(), Box::pin(task));
-        tokio::spawn(self.tracker.track_future(async move { abort.run_until_cancelled_owned(task).await }))
+        let task = self.abort.clone().run_until_cancelled_owned(Box::pin(task));
+        tokio::spawn(self.tracker.track_future(task))
     }
 
     /// Starts a task that lives as long as the process and that nobody waits for.
@@ -60,8 +60,7 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let abort = self.abort.clone();
-        drop(tokio::spawn(async move { abort.run_until_cancelled_owned(task).await }));
+        drop(tokio::spawn(self.abort.clone().run_until_cancelled_owned(task)));
     }
 
     /// Tells every task to finish, waits until they have or `limit` has passed, then ends those that are left at their

@@ -11,7 +11,7 @@
 
 mod step;
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 pub use step::{Budget, Step, Verdict};
 
@@ -50,16 +50,17 @@ pub struct Audience<E, W> {
     asks: u64,
     /// Whether `poll_read` would say `None` and `deadline` what it said then.
     is_polled: bool,
-    limits: Limits,
+    limits: Arc<Limits>,
 }
 
 impl<E: Weigh + Clone, W> Audience<E, W> {
     /// Follows a room from that position, with no readers yet. `seed` is for the jitter of waits after failed reads.
-    pub fn new(position: Cursor, limits: Limits, seed: u64) -> Self {
+    pub fn new(position: Cursor, limits: impl Into<Arc<Limits>>, seed: u64) -> Self {
+        let limits = limits.into();
         let mut readers = Readers::new();
         let (idle, woken, parked) = (readers.new_list(), readers.new_list(), readers.new_list());
-        let follower = Follower::new(position, limits.clone(), seed);
-        let pages = Pages::new(limits.clone(), seed.rotate_left(32));
+        let follower = Follower::new(position, Arc::clone(&limits), seed);
+        let pages = Pages::new(Arc::clone(&limits), seed.rotate_left(32));
         Self {
             follower,
             readers,

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::Instant,
 };
 
@@ -72,7 +73,7 @@ pub struct Follower<E> {
     retry: Retry,
     changes: VecDeque<Change<E>>,
     counters: Counters,
-    limits: Limits,
+    limits: Arc<Limits>,
 }
 
 /// The read that is on its way.
@@ -96,7 +97,8 @@ pub(crate) struct Answered {
 
 impl<E: Weigh + Clone> Follower<E> {
     /// Follows a room from that position, which the log gave or another hop vouches for.
-    pub fn new(position: Cursor, limits: Limits, seed: u64) -> Self {
+    pub fn new(position: Cursor, limits: impl Into<Arc<Limits>>, seed: u64) -> Self {
+        let limits = limits.into();
         Self {
             ring: Ring::new(position, limits.ring_events, limits.ring_bytes),
             pending: BTreeMap::new(),

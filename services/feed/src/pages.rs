@@ -8,6 +8,7 @@ mod shared;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::Instant,
 };
 
@@ -49,7 +50,7 @@ pub(crate) struct Pages<E> {
     pool: Pool,
     read: u64,
     retry: Retry,
-    limits: Limits,
+    limits: Arc<Limits>,
 }
 
 /// A page that has just come.
@@ -61,7 +62,7 @@ pub(crate) struct Arrived<'a, E> {
 }
 
 impl<E: Weigh + Clone> Pages<E> {
-    pub(crate) fn new(limits: Limits, seed: u64) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>, seed: u64) -> Self {
         let retry = Retry::new(seed, limits.retry_min, limits.retry_max);
         let (shared, queue, asked) = (BTreeMap::new(), VecDeque::new(), Vec::new());
         let pool = Pool::new(usize::MAX);

@@ -22,7 +22,9 @@ fn diff(joined: &[u32], left: &[u32], count: u32) -> proto::Presence {
 }
 
 fn fold() -> (Fold, Instant) {
-    (Fold::new("general".into(), 1_000), Instant::now())
+    let mut fold = Fold::new("general".into(), 1_000);
+    fold.shown_plainly();
+    (fold, Instant::now())
 }
 
 fn changes(fold: &Fold, version: u64) -> Vec<proto::Presence> {
@@ -95,6 +97,17 @@ fn a_name_comes_and_goes_once_for_plain_clients() {
 }
 
 #[test]
+fn names_are_kept_from_when_somebody_speaks_plainly() {
+    let (mut fold, now) = (Fold::new("general".into(), 1_000), Instant::now());
+    fold.apply(diff(&[1], &[], 1), false, now);
+    assert_eq!((fold.shown().names.len(), fold.mark().notices), (0, 0));
+    let shown = fold.shown_plainly();
+    assert_eq!((shown.names.as_slice(), shown.mark.notices), (["u1".to_owned()].as_slice(), 0));
+    fold.apply(diff(&[2], &[], 2), false, now);
+    assert_eq!(notices(&fold, 0), [(true, "u2".into(), 2)]);
+}
+
+#[test]
 fn p9_notices_beyond_the_rate_are_folded_and_true() {
     let (mut fold, now) = fold();
     for n in 0..50 {
@@ -111,6 +124,7 @@ fn p9_notices_beyond_the_rate_are_folded_and_true() {
 fn p9_above_the_limit_names_are_left_out_and_the_count_is_not() {
     let now = Instant::now();
     let mut fold = Fold::new("general".into(), 2);
+    fold.shown_plainly();
     fold.apply(snapshot(&[1, 2]), false, now);
     let mark = fold.mark();
     fold.apply(diff(&[3], &[], 3), false, now);

@@ -170,7 +170,7 @@ impl<S: Socket> Session<S> {
     fn may_join(&mut self, joining: &Joining) -> Result<(), Refusal> {
         let is_asked = |asked: &&Asked| matches!(asked, Asked::Join(_));
         let rooms = self.seats.len() + self.asked.values().filter(is_asked).count();
-        if rooms >= self.terms.limits.session_rooms && !self.seats.contains_key(&joining.room) {
+        if rooms >= self.terms.limits.session_rooms && self.seats.get(&joining.room).is_none() {
             return Err(Refusal::new("TOO_MANY_ROOMS", "a session may not be in more rooms"));
         }
         if joining.is_first {

@@ -87,7 +87,7 @@ impl<S: Socket> Session<S> {
         self.writer.is_empty()
             && self.answers.is_empty()
             && self.ready.is_empty()
-            && self.seats.values().all(|seat| seat.is_live())
+            && self.seats.iter().all(|seat| seat.is_live())
     }
 
     /// Lets a room's driver write events while this session rests, once `joined` stands before them.

@@ -32,7 +32,7 @@ impl<S: Socket> Session<S> {
             return false;
         }
         let form = self.form();
-        let owed = self.seats.values_mut().filter(|seat| seat.is_live());
+        let owed = self.seats.iter_mut().filter(|seat| seat.is_live());
         let owed = owed.filter_map(|seat| Some((seat.presence_owed?, seat)));
         let Some((_, seat)) = owed.min_by_key(|(since, _)| *since) else { return false };
         seat.presence_owed = None;

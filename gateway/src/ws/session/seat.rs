@@ -1,7 +1,7 @@
-//! A session's place in a room.
+//! A session's places in rooms.
 //!
-//! Owns which reader it has there, whether its `joined` has been said, and what it was told of presence and head.
-//! Promises that nothing of the room is taken before its `joined` is said (P3). Never holds an event.
+//! Owns which reader it has in each, whether its `joined` has been said, and what it was told of presence and head.
+//! Promises that nothing of a room is taken before its `joined` is said (P3). Never holds an event.
 
 use std::sync::Arc;
 
@@ -78,5 +78,53 @@ impl Seat {
             self.typed = Some(now);
         }
         is_due
+    }
+}
+
+/// A session's seats in the order of their rooms' names. Most sessions have one, so nothing is kept for more.
+#[derive(Debug, Default)]
+pub(super) struct Seats(Vec<Seat>);
+
+impl Seats {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn get(&self, room: &str) -> Option<&Seat> {
+        self.place(room).ok().map(|at| &self.0[at])
+    }
+
+    pub(super) fn get_mut(&mut self, room: &str) -> Option<&mut Seat> {
+        self.place(room).ok().map(|at| &mut self.0[at])
+    }
+
+    /// Takes a seat in, in place of one in the same room.
+    pub(super) fn insert(&mut self, seat: Seat) {
+        match self.place(seat.room.name()) {
+            Ok(at) => self.0[at] = seat,
+            Err(at) => {
+                self.0.reserve_exact(1);
+                self.0.insert(at, seat);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, room: &str) -> Option<Seat> {
+        let seat = self.0.remove(self.place(room).ok()?);
+        self.0.shrink_to_fit();
+        Some(seat)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Seat> {
+        self.0.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Seat> {
+        self.0.iter_mut()
+    }
+
+    /// Where a room's seat is, or is to be.
+    fn place(&self, room: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|seat| (**seat.room.name()).cmp(room))
     }
 }

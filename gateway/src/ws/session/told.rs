@@ -3,7 +3,7 @@
 //! Owns the answers to what was asked: of the relay, and of what was read beside it. Promises one answer to each request
 //! that is owed one, and that `joined` is said in the reader's own order (P3, P11). Never asks anything by itself.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use parlour_feed::Cursor;
 use parlour_proto::v1 as proto;
@@ -56,7 +56,7 @@ impl<S: Socket> Session<S> {
     fn answered(&mut self, number: u64) -> Option<Asked> {
         let asked = self.asked.remove(&number);
         if self.asked.is_empty() {
-            self.asked = HashMap::new(); // most sessions wait: they hold nothing meanwhile
+            self.asked = BTreeMap::new(); // most sessions wait: they hold nothing meanwhile
         }
         asked
     }
@@ -102,8 +102,11 @@ impl<S: Socket> Session<S> {
     }
 
     fn joined(&mut self, joining: Joining, joined: Joined) {
-        let Joined { room, reader, again, wake, head, info, shown, user: _ } = joined;
+        let Joined { room, reader, again, wake, head, info, mut shown, user: _ } = joined;
         let name = Arc::clone(room.name());
+        if self.dialect == Dialect::Plain {
+            shown = room.look(|feed| feed.fold().shown_plainly());
+        }
         if again && let Some(seat) = self.seats.get_mut(&name) {
             (seat.is_monitor, seat.mark) = (joining.is_monitor, shown.mark);
             seat.name.clone_from(&joining.name);
@@ -115,7 +118,7 @@ impl<S: Socket> Session<S> {
             }
             return;
         }
-        let mut seat = Box::new(Seat {
+        let mut seat = Seat {
             room,
             reader,
             wake,
@@ -126,7 +129,7 @@ impl<S: Socket> Session<S> {
             presence_owed: None,
             head,
             typed: None,
-        });
+        };
         if self.dialect == Dialect::Plain {
             self.welcome_plain(&joining, &shown);
         } else {
@@ -141,7 +144,7 @@ impl<S: Socket> Session<S> {
                 self.read_newest(&name, head, joining.history);
             }
         }
-        self.seats.insert(Arc::clone(&name), seat);
+        self.seats.insert(seat);
         self.be_direct(&name);
         self.ready.push_back(name);
     }
