@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use parlour_chassis::{signals, tasks::Tasks, telemetry};
+use parlour_chassis::{signals, system, tasks::Tasks, telemetry};
 use parlour_gateway::{app::App, config::Config};
 
 #[global_allocator]
@@ -18,7 +18,7 @@ fn main() -> anyhow::Result<ExitCode> {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    telemetry::raise_file_limit();
+    system::prepare();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("the system gives no threads")?.block_on(run(config))
 }

@@ -7,7 +7,7 @@ use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use parlour_chassis::{signals, tasks::Tasks, telemetry};
+use parlour_chassis::{signals, system, tasks::Tasks};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +43,7 @@ const NOT_JUDGED: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    telemetry::raise_file_limit();
+    system::prepare();
     let outcome = match Cli::parse().command {
         Command::Verify(settings) => judged(&settings).await,
         Command::Bench(settings) => {

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use parlour_chassis::{settings::Source, tasks::Tasks, telemetry};
+use parlour_chassis::{settings::Source, system, tasks::Tasks, telemetry};
 use parlour_feed::Pools;
 use parlour_gateway::upstream::Target;
 use parlour_proto::v1::room_service_client::RoomServiceClient;
@@ -51,7 +51,7 @@ impl House {
 
     /// With these settings, named without their prefix.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
-        telemetry::raise_file_limit();
+        system::prepare();
         let folder = tempfile::tempdir().expect("a folder");
         let store = format!("sqlite:{}", folder.path().join("parlour.db").display());
         let own = [

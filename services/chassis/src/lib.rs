@@ -10,5 +10,6 @@ pub mod listen;
 pub mod rates;
 pub mod settings;
 pub mod signals;
+pub mod system;
 pub mod tasks;
 pub mod telemetry;

@@ -97,11 +97,3 @@ pub fn keep_up(tasks: &Tasks) {
         }
     });
 }
-
-/// Raises the soft limit of open files to the hard one and logs it.
-pub fn raise_file_limit() {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => tracing::info!(limit, "open files"),
-        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
-    }
-}

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use parlour_chassis::{
     admin,
     settings::{Mistakes, Secret, Source},
-    signals,
+    signals, system,
     tasks::Tasks,
     telemetry,
 };
@@ -63,7 +63,7 @@ fn read() -> Result<(Config, Vec<String>), Mistakes> {
 }
 
 async fn run(mut config: Config) -> anyhow::Result<()> {
-    telemetry::raise_file_limit();
+    system::prepare();
     let process = Tasks::new();
     let stop = signals::token(&process)?;
     let store = config.room.store.clone();

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use parlour_chassis::{signals, tasks::Tasks, telemetry};
+use parlour_chassis::{signals, system, tasks::Tasks, telemetry};
 use parlour_room::{app::App, config::Config};
 
 #[global_allocator]
@@ -24,7 +24,7 @@ pub(crate) async fn main() -> anyhow::Result<ExitCode> {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
-    telemetry::raise_file_limit();
+    system::prepare();
     let stop = signals::token(&Tasks::new())?;
     let app = App::build(config).await?;
     let addrs = app.addrs()?;
