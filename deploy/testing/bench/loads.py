@@ -64,16 +64,17 @@ class Appends:
 
     name: str
     rooms: int
-    under_way: int
+    batch: int
     is_long: bool = True
 
     def is_for(self, server):
-        """A store alone takes in one transaction what is under way at a room service."""
+        """A store alone takes such batches one after the other; at a room service so much is under way that they are full."""
         return server.dialect == STORE or server.is_apart
 
     def command(self, server, where, seconds):
         """Of `parlour-loadtest`."""
-        given = {"store": where.url, "batch": self.under_way} if server.dialect == STORE else {"grpc": where.grpc, "senders": self.under_way}
+        under_way = 2 * self.batch * min(server.writers, self.rooms)
+        given = {"store": where.url, "batch": self.batch} if server.dialect == STORE else {"grpc": where.grpc, "senders": under_way}
         return ["appends", *options({**given, "rooms": self.rooms, "seconds": seconds})]
 
 
@@ -94,6 +95,6 @@ LOADS = [
     Own("10,000 come to 100 rooms, 20 said before", "storm", {"rooms": 100, "sessions": 100, "missed": 20, "fresh": True}),
     Own("5,000 joins and leaves a minute in a room of 1,000", "churn", {"members": 1000, "rate": 5000}),
     Own("16 read a room of 10,000 messages, 50 a page", "history", {"messages": 10000, "readers": 16, "page": 50}),
-    Appends("256 sends under way to one room", 1, 256),
-    Appends("256 sends under way to 1,000 rooms", 1000, 256),
+    Appends("sends to one room, 256 at a time", 1, 256),
+    Appends("sends to 1,000 rooms, 256 at a time", 1000, 256),
 ]

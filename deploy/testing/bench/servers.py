@@ -143,12 +143,13 @@ class Server:
     dialect: str
     is_long: bool = False  # only with --full
     is_apart: bool = False  # its room service can be called as by a gateway
+    writers: int = 1  # how many batches its store takes at once
 
 
 SERVERS = [
     Server("parlour", parlour, "parlour"),
     Server("two services, SQLite", apart, "parlour", is_long=True, is_apart=True),
-    Server("two services, PostgreSQL", apart_on_postgres, "parlour", is_long=True, is_apart=True),
+    Server("two services, PostgreSQL", apart_on_postgres, "parlour", is_long=True, is_apart=True, writers=4),
     Server("SQLite alone", sqlite_alone, STORE, is_long=True),
     Server("PostgreSQL alone", postgres_alone, STORE, is_long=True),
     Server(CEILING, lambda: peer("ceiling"), "broadcast"),
