@@ -125,7 +125,7 @@ pub struct Update {
 }
 
 impl Update {
-    /// Whether all who are here were named to one to whom they were before, or were not, and who is told this.
+    /// Whether one who is told this has been named all who are here; `before`: whether it had been.
     pub fn is_whole_after(&self, before: bool) -> bool {
         match &self.what {
             What::Nothing | What::Diff(_) => before,
