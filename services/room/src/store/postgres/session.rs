@@ -46,7 +46,7 @@ impl Sessions {
         let sessions = Self::build(limited, connections)?;
         match sessions.session().await {
             Ok(session) => session.whole(),
-            // A pooler that lets no options through: every write sets its own limits, and every call has one here.
+            // A pooler that lets no options through: waiting for a room has its own limit, and every call one here.
             Err(Failure::Lost(why) | Failure::Store(why))
                 if why.to_string().contains("startup parameter") =>
             {
