@@ -1,7 +1,7 @@
 //! What every process of Parlour has.
 //!
-//! Owns signals, telemetry, tasks, ports, the admin port, backoff, and rates with the addresses they are counted by.
-//! Promises that whoever starts a task can wait for its end. Never knows anything about chat.
+//! Owns signals, telemetry, limits of the system, tasks, ports, the admin port, backoff, and rates with the addresses they
+//! are counted by. Promises that whoever starts a task can wait for its end. Never knows anything about chat.
 
 pub mod address;
 pub mod admin;
