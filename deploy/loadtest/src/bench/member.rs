@@ -128,7 +128,7 @@ impl Member {
             Load::Rate(_) => settings.speakers,
         };
         (self.place < speakers).then(|| {
-            let (speaker, due) = Speaker::new();
+            let (speaker, due) = Speaker::new(self.members);
             self.due = Some((due, quiet));
             speaker
         })
@@ -163,18 +163,22 @@ impl Member {
     async fn hear(&mut self, frame: &Message) -> anyhow::Result<()> {
         let (Message::Text(_) | Message::Binary(_)) = frame else { return Ok(()) };
         let text = frame.to_text()?;
-        let (mut marks, mut own) = (0, 0);
+        let goes_on = self.due.as_ref().is_some_and(|(_, quiet)| self.is_windowed && !quiet.is_cancelled());
+        let (mut marks, mut next) = (0, 0);
         for mark in Mark::all(text.as_bytes()) {
             marks += 1;
             if self.heard.takes(mark) {
+                if goes_on && mark.speaker as u64 == self.place {
+                    // Before its last counts as heard: at no time has all come that is said.
+                    self.meter.say(self.members);
+                    next += 1;
+                }
                 self.meter.hear(self.number, mark);
-                own += u64::from(mark.speaker as u64 == self.place);
             } else {
                 self.meter.repeats.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let may_speak = self.due.as_ref().is_some_and(|(_, quiet)| self.is_windowed && !quiet.is_cancelled());
-        for _ in 0..own * u64::from(may_speak) {
+        for _ in 0..next {
             self.say(self.meter.now()).await?;
         }
         if marks > 0 {
@@ -192,11 +196,11 @@ impl Member {
         Ok(())
     }
 
+    /// Says the next, which has been counted.
     async fn say(&mut self, due: Duration) -> anyhow::Result<()> {
         let speaker = usize::try_from(self.place)?;
         let mark = Mark { speaker, number: self.said, due };
         self.said += 1;
-        self.meter.say(self.members);
         Ok(self.socket.send(self.dialect.says(&self.room, &mark.content(self.content_chars))).await?)
     }
 }

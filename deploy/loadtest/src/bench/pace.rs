@@ -55,13 +55,26 @@ impl FromStr for Load {
 }
 
 /// Where a member is told that it should say something.
-pub(crate) struct Speaker(mpsc::Sender<Duration>);
+pub(crate) struct Speaker {
+    due_tx: mpsc::Sender<Duration>,
+    /// How many hear it.
+    members: u64,
+}
 
 impl Speaker {
-    /// And where it hears that.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Duration>) {
-        let (tx, rx) = mpsc::channel(DUE);
-        (Self(tx), rx)
+    /// One of so many members; and where it hears that.
+    pub(crate) fn new(members: u64) -> (Self, mpsc::Receiver<Duration>) {
+        let (due_tx, due) = mpsc::channel(DUE);
+        (Self { due_tx, members }, due)
+    }
+
+    /// Has it say something that is due then, which counts as said from here on: whoever waits until all has come waits
+    /// for it, though its member has not been told yet. False: the member is gone.
+    async fn speak(&self, due: Duration, meter: &Meter) -> bool {
+        let Ok(place) = self.due_tx.reserve().await else { return false };
+        meter.say(self.members);
+        place.send(due);
+        true
     }
 }
 
@@ -72,7 +85,7 @@ pub(crate) async fn drive(load: Load, speakers: Vec<Speaker>, meter: Arc<Meter>,
         Load::Window(_) => {
             for speaker in &speakers {
                 // One that is gone has been counted as such.
-                let _ = speaker.0.send(meter.now()).await;
+                let _ = speaker.speak(meter.now(), &meter).await;
             }
             quiet.cancelled().await;
         }
@@ -87,7 +100,7 @@ async fn at_rate(rate: f64, speakers: &[Speaker], meter: &Meter) {
     for (number, speaker) in (0_u32..).zip(speakers.iter().cycle()) {
         let due = start + Duration::from_secs_f64(f64::from(number) / rate);
         tokio::time::sleep(due.saturating_sub(meter.now())).await;
-        if speaker.0.send(due).await.is_err() {
+        if !speaker.speak(due, meter).await {
             return;
         }
     }
@@ -109,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_is_due_at_its_time_though_the_one_before_was_late() {
-        let (speaker, mut due) = Speaker::new();
+        let (speaker, mut due) = Speaker::new(1);
         let (meter, quiet) = (Arc::new(Meter::new()), CancellationToken::new());
         let pace = drive(Load::Rate(1e6), vec![speaker], meter, quiet.clone());
         let heard = async {
@@ -122,5 +135,19 @@ mod tests {
             quiet.cancel();
         };
         tokio::join!(pace, heard);
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_owed_before_its_member_hears_of_it() {
+        let (speaker, mut due) = Speaker::new(2);
+        let (meter, quiet) = (Arc::new(Meter::new()), CancellationToken::new());
+        let pace = drive(Load::Rate(1e3), vec![speaker], Arc::clone(&meter), quiet.clone());
+        let hearing = async {
+            due.recv().await.unwrap();
+            quiet.cancel();
+        };
+        tokio::join!(pace, hearing);
+        let more = std::iter::from_fn(|| due.try_recv().ok()).count() as u64;
+        assert_eq!(meter.missing(), 2 * (1 + more));
     }
 }
