@@ -1,11 +1,12 @@
 //! Group commit.
 //!
-//! Owns the queues in front of the store. Promises that what waits goes as one transaction, that a lone draft waits for
-//! nobody, that an event is published after its commit and before its answer, in seq order a room (P1, P2), that a full
+//! Owns the queues in front of the store. Promises that what waits goes as one transaction, and where that is too much,
+//! room by room, that a lone draft waits for nobody, that an event is published after its commit and before its answer, in seq order a room (P1, P2), that a full
 //! queue refuses (P8), and that a proof of a writer goes through its queue and a commit (P13). Never reads the log and
 //! never repeats a batch: the store does.
 
 use std::{
+    collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Instant,
@@ -27,6 +28,8 @@ use crate::domain::{
 pub const QUEUE_DRAFTS: usize = 4_096;
 /// How many drafts go as one transaction.
 pub const BATCH_DRAFTS: usize = 256;
+/// Among how many that is chosen, beside those of the queue: so a room waits at most four commits longer than its turn.
+pub const AHEAD_DRAFTS: usize = 1_024;
 
 /// Who is told what was committed. Called from the writer's task: it must be quick and never wait.
 pub trait Published: Send + Sync + 'static {
@@ -163,30 +166,39 @@ impl Pending {
 
 impl<S: Store, P: Published> Lane<S, P> {
     async fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH_DRAFTS);
+        let mut waiting = Vec::new();
         let drain = self.drain.clone();
         loop {
-            let taken = tokio::select! {
-                biased; // closing twice does no harm, but a busy queue must not outlive the drain
-                () = drain.cancelled(), if !self.inbox.is_closed() => {
-                    self.inbox.close();
-                    continue;
+            if waiting.is_empty() {
+                let taken = tokio::select! {
+                    biased; // a busy queue must not outlive the drain
+                    () = drain.cancelled(), if !self.inbox.is_closed() => {
+                        self.inbox.close();
+                        continue;
+                    }
+                    taken = self.inbox.recv_many(&mut waiting, AHEAD_DRAFTS) => taken,
+                };
+                if taken == 0 {
+                    break; // closed and empty
                 }
-                taken = self.inbox.recv_many(&mut batch, BATCH_DRAFTS) => taken,
-            };
-            if taken == 0 {
-                break; // closed and empty
+            } else if drain.is_cancelled() {
+                self.inbox.close(); // closing twice does no harm
             }
-            self.commit(&mut batch).await;
+            while waiting.len() < AHEAD_DRAFTS
+                && let Ok(job) = self.inbox.try_recv()
+            {
+                waiting.push(job);
+            }
+            self.commit(take_batch(&mut waiting)).await;
         }
     }
 
     /// Commits the drafts of a batch, then the proof of it: one that fails is not followed by another wait.
-    async fn commit(&mut self, batch: &mut Vec<Job>) {
+    async fn commit(&mut self, batch: Vec<Job>) {
         let mut drafts = Vec::with_capacity(batch.len());
         let mut senders = Vec::with_capacity(batch.len());
         let mut proofs = Vec::new();
-        for job in batch.drain(..) {
+        for job in batch {
             match job {
                 Job::Append(Waiting { draft, since, answer_tx }) => {
                     senders.push((draft.room.clone(), since, answer_tx));
@@ -239,5 +251,105 @@ impl<S: Store, P: Published> Lane<S, P> {
             Appended::Archived | Appended::Missing | Appended::Refused => {}
         }
         Ok(appended)
+    }
+}
+
+/// Takes what goes as one transaction. Where more waits, it is all of the room whose turn it is, then of the next: few
+/// rooms' pages are written, and what each room's readers are given comes at once. A proof stays behind all before it.
+fn take_batch(waiting: &mut Vec<Job>) -> Vec<Job> {
+    if waiting.len() <= BATCH_DRAFTS {
+        return std::mem::take(waiting);
+    }
+    let mut rooms = HashMap::new();
+    for job in waiting.iter() {
+        if let Job::Append(Waiting { draft, .. }) = job {
+            let turn = rooms.len();
+            rooms.entry(draft.room.clone()).or_insert((turn, 0)).1 += 1;
+        }
+    }
+    let mut turns: Vec<_> = rooms.values_mut().collect();
+    turns.sort_unstable();
+    let mut left = BATCH_DRAFTS;
+    for (_, count) in turns {
+        *count = left.min(*count);
+        left -= *count;
+    }
+    let (mut batch, mut rest) = (Vec::with_capacity(BATCH_DRAFTS), Vec::with_capacity(waiting.len()));
+    for job in waiting.drain(..) {
+        let goes = match &job {
+            Job::Append(Waiting { draft, .. }) => match rooms.get_mut(&draft.room) {
+                Some((_, count)) if *count > 0 => {
+                    *count -= 1;
+                    true
+                }
+                _ => false,
+            },
+            Job::Prove(_) => rest.is_empty(),
+        };
+        if goes { &mut batch } else { &mut rest }.push(job);
+    }
+    *waiting = rest;
+    batch
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::domain::{
+        ids::UserId,
+        message::{DisplayName, RequestKey, User},
+    };
+
+    fn draft(room: &RoomId, number: usize) -> Job {
+        let actor = User { id: UserId::new("ada"), name: DisplayName::stored("Ada"), guest: true };
+        let key = RequestKey::stored(&number.to_string());
+        let body = Body::Message { content: "hello".to_owned(), reply_to: None };
+        let draft = Draft { room: room.clone(), actor, key, key_is_clients: false, body };
+        Job::Append(Waiting { draft, since: Instant::now(), answer_tx: oneshot::channel().0 })
+    }
+
+    fn said(jobs: &[Job]) -> Vec<(RoomId, usize)> {
+        let said = |job: &Job| match job {
+            Job::Append(Waiting { draft, .. }) => {
+                Some((draft.room.clone(), draft.key.as_str().parse().expect("a number")))
+            }
+            Job::Prove(_) => None,
+        };
+        jobs.iter().filter_map(said).collect()
+    }
+
+    #[test]
+    fn p2_where_too_much_waits_it_goes_room_by_room_and_each_rooms_in_order() {
+        const EACH: usize = 100;
+        let rooms: Vec<_> = (0..5).map(|_| RoomId::generate()).collect();
+        let mut waiting: Vec<_> =
+            (0..EACH).flat_map(|number| rooms.iter().map(move |room| draft(room, number))).collect();
+        let of = |room: &RoomId, numbers: std::ops::Range<usize>| {
+            numbers.map(|number| (room.clone(), number)).collect::<Vec<_>>()
+        };
+        let mut taken = HashMap::<_, Vec<_>>::new();
+        let mut sizes = Vec::new();
+        while !waiting.is_empty() {
+            let batch = said(&take_batch(&mut waiting));
+            sizes.push(batch.iter().map(|(room, _)| room).collect::<HashSet<_>>().len());
+            assert!(batch.len() == BATCH_DRAFTS || waiting.is_empty());
+            batch.into_iter().for_each(|said| taken.entry(said.0.clone()).or_default().push(said));
+        }
+        assert_eq!(sizes, [3, 3], "rooms a commit: 256 are two rooms and a half");
+        for room in &rooms {
+            assert_eq!(taken[room], of(room, 0..EACH));
+        }
+    }
+
+    #[test]
+    fn p13_a_proof_goes_when_all_before_it_have_gone() {
+        let room = RoomId::generate();
+        let mut waiting: Vec<_> = (0..BATCH_DRAFTS + 1).map(|number| draft(&room, number)).collect();
+        waiting.push(Job::Prove(oneshot::channel().0));
+        let is_proof = |job: &Job| matches!(job, Job::Prove(_));
+        assert!(!take_batch(&mut waiting).iter().any(is_proof));
+        assert!(take_batch(&mut waiting).iter().any(is_proof) && waiting.is_empty());
     }
 }

@@ -8,7 +8,7 @@ use std::{fs, io::Write, os::unix::fs::FileExt, path::PathBuf, time::Duration};
 use parlour_chassis::tasks::Tasks;
 use parlour_room::store::{
     AnyStore, Options, Store, StoreError,
-    writer::{BATCH_DRAFTS, QUEUE_DRAFTS, Writer},
+    writer::{AHEAD_DRAFTS, QUEUE_DRAFTS, Writer},
 };
 
 use super::{
@@ -104,7 +104,7 @@ pub(crate) async fn p8_a_full_queue_refuses_and_what_waits_is_written_once_the_s
         }
     };
     assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
-    assert!((QUEUE_DRAFTS..=QUEUE_DRAFTS + BATCH_DRAFTS).contains(&waiting.len()), "{} wait", waiting.len());
+    assert!((QUEUE_DRAFTS..=QUEUE_DRAFTS + AHEAD_DRAFTS).contains(&waiting.len()), "{} wait", waiting.len());
     blocker.execute_batch("rollback").expect("unlocked");
     let count = waiting.len();
     for (index, pending) in waiting.into_iter().enumerate() {
