@@ -102,6 +102,23 @@ async fn p4_who_missed_the_replay_length_is_given_all_of_it_and_who_missed_more_
     assert_eq!(resync["cursor"], json!(log.cursor(0, 101)));
 }
 
+/// A page is kept for a second, so whoever asks for the next only then takes as many seconds as there are pages.
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_who_missed_forty_pages_is_given_one_after_the_other_without_a_pause() {
+    const MISSED: u64 = 4_000;
+    let _alone = ALONE.lock().await;
+    let mut house = House::with(&[("REPLAY_EVENTS", "4000"), ("RING_EVENTS", "8")]).await;
+    let (_, welcome) = house.full("ada").await;
+    let log = Log::fill(&mut house, &["attic"], MISSED).await;
+    let mut ada = returns(&house, &welcome["guest_token"], &json!({"attic": log.cursor(0, 0)})).await;
+    assert_eq!(next_of_log(&mut ada).await["type"], "joined");
+    let since = Instant::now();
+    for seq in 1..=MISSED {
+        assert_eq!(next_of_log(&mut ada).await["seq"], seq);
+    }
+    assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p4_a_room_of_hello_that_cannot_be_joined_is_gone_with_the_reason_and_the_rest_are_joined() {
     let _alone = ALONE.lock().await;

@@ -17,7 +17,7 @@ use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt;
 
 use support::{
-    Here, House,
+    Here, House, SOON,
     chatter::Chatter,
     gateway::{Gateway, answer, following, joined, names, presence, session},
     soon,
@@ -43,13 +43,19 @@ impl Watcher {
         Self { gateway, here: Here::default(), left: VecDeque::new() }
     }
 
-    /// The next who is said to have left.
+    /// The next who is said to have left. Its stream says meanwhile that it lives.
     async fn left(&mut self) -> String {
+        let since = Instant::now();
         loop {
             if let Some(name) = self.left.pop_front() {
                 return name;
             }
-            let told = self.gateway.until(presence).await;
+            assert!(since.elapsed() < SOON, "nobody is said to have left: {:?}", self.here);
+            let told = tokio::time::timeout(Duration::from_secs(1), self.gateway.until(presence)).await;
+            let Ok(told) = told else {
+                self.gateway.says(Up::Ping(v1::RelayPing { number: 0 })).await;
+                continue;
+            };
             let changes = self.here.takes(&told).into_iter();
             self.left.extend(changes.filter_map(|told| told.strip_prefix('-').map(str::to_owned)));
         }

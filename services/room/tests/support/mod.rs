@@ -25,7 +25,7 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
 
 /// Who is here by what was told of presence. A difference may come, or a whole: when a replica has settled, a whole tells
 /// of whoever left at that moment by not naming them.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Here(Vec<String>);
 
 impl Here {
