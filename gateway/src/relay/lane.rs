@@ -189,9 +189,11 @@ impl Lane {
         frames.into_iter().filter_map(known).collect()
     }
 
-    /// Does what is due.
-    pub fn expire(&mut self, now: Instant) {
-        for refused in self.requests.expire(now) {
+    /// Does what is due; whether anything was.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        let (refused, idle) = (self.requests.expire(now), self.rooms.expire(now));
+        let was_due = !refused.is_empty() || !idle.is_empty();
+        for refused in refused {
             let (session, what) = (refused.session, refused.what.clone());
             self.tell_refused(refused, now);
             if let What::Join(room) = what
@@ -200,10 +202,11 @@ impl Lane {
                 self.say_leave(&session, &room); // it may have been admitted, or may be yet
             }
         }
-        for (name, room) in self.rooms.expire(now) {
+        for (name, room) in idle {
             room.end();
             self.requests.say(Frame::Unfollow(proto::Unfollow { room: name.to_string() }));
         }
+        was_due
     }
 
     fn opened(&mut self, opened: proto::SessionOpened) {

@@ -59,7 +59,9 @@ impl Relay {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.lane(|lane| lane.expire(now()));
+            if self.lock().expire(now()) {
+                self.0.output.notify_one();
+            }
         }
     }
 

@@ -73,7 +73,7 @@ struct Ends<'a> {
 impl Read for Ends<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = if self.early.is_empty() {
-            self.wire.stream.try_read(into)?
+            self.wire.read(into)?
         } else {
             let read = into.len().min(self.early.len());
             self.early.copy_to_slice(&mut into[..read]);
@@ -191,6 +191,7 @@ impl Socket for TcpSocket {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        debug_assert!(!self.wire.out().is_resting, "others write while a session rests");
         self.wire.poll_write(cx)
     }
 

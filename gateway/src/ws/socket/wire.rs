@@ -1,7 +1,7 @@
-//! What is written to a connection.
+//! A connection, and what is written to it.
 //!
-//! Owns the connection, and what it has not taken yet. Promises that ready frames are written without a copy, in order,
-//! each whole whoever writes. Never reads.
+//! Owns the connection, what it has not taken yet, and the system calls on it. Promises that ready frames are written
+//! without a copy, in order, each whole whoever writes. Never knows what a frame is.
 
 use std::{
     collections::VecDeque,
@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{Buf as _, Bytes};
 use parlour_feed::Share;
-use tokio::net::TcpStream;
+use tokio::{io::Interest, net::TcpStream};
 
 use super::Gone;
 use crate::relay::inbox::Outlet;
@@ -108,6 +108,21 @@ impl Wire {
 
     pub(super) fn write(&self) -> io::Result<()> {
         self.out().write(&self.stream)
+    }
+
+    /// Reads what has come. Where that does not fill `into`, it was all: the system is asked again when it has said that
+    /// more has come. (As tokio does when a stream is read as one.)
+    pub(super) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let mut part = None;
+        let all =
+            self.stream.try_io(Interest::READABLE, || match rustix::io::read(&self.stream, &mut *into)? {
+                read if read > 0 && read < into.len() => {
+                    part = Some(read);
+                    Err(ErrorKind::WouldBlock.into())
+                }
+                read => Ok(read),
+            });
+        part.map_or(all, Ok)
     }
 
     /// Writes until nothing waits.
