@@ -17,6 +17,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 use tower::{ServiceExt as _, util::BoxCloneSyncService};
+use uuid::Uuid;
 
 use crate::limits;
 
@@ -187,4 +188,10 @@ fn endpoint(url: &Uri) -> Endpoint {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+}
+
+/// A key for a request that came without one. It begins with the time, so that the log's index of keys grows at a room's
+/// end.
+pub fn made_key() -> String {
+    Uuid::now_v7().simple().to_string()
 }

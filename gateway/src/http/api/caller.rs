@@ -9,9 +9,8 @@ use tonic::{
     Request,
     metadata::{Ascii, MetadataValue},
 };
-use uuid::Uuid;
 
-use crate::{error::Error, limits};
+use crate::{error::Error, limits, upstream::made_key};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const GUEST_TOKEN: &str = "x-parlour-guest-token";
@@ -42,7 +41,7 @@ impl Caller {
             headers.get(KEY).map(|value| value.to_str().ok().and_then(key).ok_or(BAD_KEY)).transpose()?;
         let token = headers.get(GUEST_TOKEN).map(|value| MetadataValue::try_from(value.as_bytes()));
         let guest_token = token.transpose().map_err(|_| BAD_TOKEN)?;
-        Ok(Self { key: key.unwrap_or_else(|| Uuid::new_v4().simple().to_string()), guest_token })
+        Ok(Self { key: key.unwrap_or_else(made_key), guest_token })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
         self, Refusal,
         history::{Place, Wanted},
     },
+    upstream,
     ws::frame::Fault,
 };
 
@@ -199,7 +200,7 @@ impl<S: Socket> Session<S> {
         let key = match post.client_message_id {
             Some(key) if is_key(&key) => key,
             Some(_) => return self.invalid(&id, "client_message_id", "1 to 64 printable ASCII characters"),
-            None => self.next_key(),
+            None => upstream::made_key(),
         };
         self.post(
             id,
@@ -213,12 +214,6 @@ impl<S: Socket> Session<S> {
                 ..Default::default()
             },
         );
-    }
-
-    /// A key for a send that came without one.
-    pub(super) fn next_key(&mut self) -> String {
-        self.posts += 1;
-        format!("{}-{}", data_encoding::HEXLOWER.encode(&self.relay.id()), self.posts)
     }
 
     /// Asks to append a message, within the limits of the address it comes from. One that is refused here has not been

@@ -9,7 +9,10 @@ use parlour_proto::v1 as proto;
 use parlour_proto::v1::open_session::Credentials;
 
 use super::{Dialect, Held, Joining, Session, Socket};
-use crate::ws::plain::{Request, Verb};
+use crate::{
+    upstream,
+    ws::plain::{Request, Verb},
+};
 
 impl<S: Socket> Session<S> {
     /// The first frame was a plain one.
@@ -37,11 +40,10 @@ impl<S: Socket> Session<S> {
                 history: 0,
             }),
             Verb::Message { content } => {
-                let key = self.next_key();
                 let post = proto::SessionPost {
                     room: room.to_string(),
                     content,
-                    key,
+                    key: upstream::made_key(),
                     name: request.name,
                     ..Default::default()
                 };

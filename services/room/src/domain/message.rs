@@ -88,9 +88,10 @@ impl RequestKey {
             .ok_or_else(|| Invalid::field(field, "a key is 1 to 64 printable ASCII characters"))
     }
 
-    /// Makes one for a request that came without.
+    /// Makes one for a request that came without. It begins with the time, so that the store's index of keys grows at a
+    /// room's end.
     pub fn generate() -> Self {
-        Self(Uuid::new_v4().simple().to_string().into())
+        Self(Uuid::now_v7().simple().to_string().into())
     }
 
     /// Takes a key that was valid when it was stored.

@@ -29,6 +29,7 @@ pub(super) const SQLITE: &[Migration] = &[
     Migration { version: 1, name: "room", sql: include_str!("../../migrations/sqlite/0001_room.sql") },
     Migration { version: 2, name: "tracer", sql: include_str!("../../migrations/sqlite/0002_tracer.sql") },
     Migration { version: 3, name: "append", sql: include_str!("../../migrations/sqlite/0003_append.sql") },
+    Migration { version: 4, name: "key", sql: include_str!("../../migrations/sqlite/0004_key.sql") },
 ];
 
 /// The steps of PostgreSQL.
@@ -36,6 +37,7 @@ pub(super) const POSTGRES: &[Migration] = &[
     Migration { version: 1, name: "room", sql: include_str!("../../migrations/postgres/0001_room.sql") },
     Migration { version: 2, name: "tracer", sql: include_str!("../../migrations/postgres/0002_tracer.sql") },
     Migration { version: 3, name: "append", sql: include_str!("../../migrations/postgres/0003_append.sql") },
+    Migration { version: 4, name: "key", sql: include_str!("../../migrations/postgres/0004_key.sql") },
 ];
 
 impl Migration {

@@ -171,11 +171,7 @@ impl Session {
         let slot = self.slots.get(&key).ok_or(Error::Internal("a room in line has a slot"))?;
         let (request_key, key_is_clients) = match &post.client_message_id {
             Some(given) => (RequestKey::parse(given, "client_message_id")?, true),
-            None => {
-                self.posts += 1;
-                let made = format!("{}-{}", self.id, self.posts);
-                (RequestKey::parse(&made, "client_message_id")?, false)
-            }
+            None => (RequestKey::generate(), false),
         };
         Ok(Send {
             room: RoomRef::Name(slot.place.name.clone()),

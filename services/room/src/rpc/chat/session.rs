@@ -122,7 +122,6 @@ pub(super) struct Session {
     pub(super) next_key: Key,
     /// Requests whose room is being looked up: nothing is read of the client meanwhile, so order is kept.
     pub(super) resolving: usize,
-    pub(super) posts: u64,
     pub(super) outbox: Outbox<Response, ()>,
     pub(super) dirty: VecDeque<Key>,
     pub(super) typing: VecDeque<(Key, Arc<Typing>)>,
@@ -157,7 +156,6 @@ impl Session {
             keys: HashMap::new(),
             next_key: 0,
             resolving: 0,
-            posts: 0,
             outbox,
             dirty: VecDeque::new(),
             typing: VecDeque::new(),
