@@ -66,6 +66,7 @@ every_store! {
     rooms::guest_keys_are_made_once_and_kept,
     schema::a_store_that_is_opened_again_has_everything,
     schema::two_programs_that_open_a_new_store_at_once_agree,
+    schema::p6_a_log_is_kept_whole_while_its_keys_are_put_in_another_order,
     schema::a_newer_schema_is_refused_with_a_sentence,
     schema::a_schema_that_was_changed_is_refused_with_a_sentence,
     writer::p1_p2_64_senders_are_heard_after_the_commit_in_seq_order,

@@ -7,7 +7,7 @@ use parlour_room::store::{Store, StoreError};
 
 use super::{
     place::Place,
-    story::{append_one, message, new, repeat, room, whole},
+    story::{append_one, change, message, new, repeat, room, whole},
 };
 
 pub(crate) async fn a_store_that_is_opened_again_has_everything(place: Place) {
@@ -46,6 +46,26 @@ pub(crate) async fn two_programs_that_open_a_new_store_at_once_agree(place: Plac
     for store in [two, three, four] {
         let store = store.expect("opens");
         assert_eq!(store.room_by_id(&lobby.id).await.expect("read"), Some(lobby.clone()));
+    }
+}
+
+/// Step 4 makes the events anew, or their index: whatever order they had.
+pub(crate) async fn p6_a_log_is_kept_whole_while_its_keys_are_put_in_another_order(place: Place) {
+    let store = place.open().await;
+    let lobby = room(&*store, "lobby").await.id;
+    let mut said = Vec::new();
+    for n in 0..50 {
+        let draft = message(&lobby, &format!("user-{}", n % 7), &format!("k{n}"), "hello");
+        said.push((draft.clone(), append_one(&*store, draft).await));
+    }
+    append_one(&*store, change(&lobby, "c1", "The lobby", true)).await;
+    let log = whole(&*store, &lobby).await;
+    store.close().await;
+    place.meddle("delete from migration where version = 4").await;
+    let store = place.open().await;
+    assert_eq!(whole(&*store, &lobby).await, log);
+    for (draft, first) in said {
+        assert_eq!(repeat(&append_one(&*store, draft).await), new(&first));
     }
 }
 
