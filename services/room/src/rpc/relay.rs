@@ -180,15 +180,11 @@ impl Relay {
                 self.heard = now;
             }
             tokio::select! {
-                biased; // what is done, and what its rooms have, goes as one response; and what is asked waits for neither
                 () = self.superseded.cancelled() => return superseded(),
                 () = self.drain.cancelled(), if !is_draining => {
                     is_draining = true;
                     self.attached.desk.say_going_away();
                 }
-                () = self.out.closed() => return End::Gone,
-                Some(done) = self.work.next(), if works => self.attached.desk.done(done, Instant::now()),
-                () = signal.marked() => self.attached.desk.take_marks(),
                 room = self.out.room(), if has_something => {
                     let Some(room) = room else { return End::Gone };
                     self.out.moved();
@@ -196,6 +192,8 @@ impl Relay {
                         room.send((response, None));
                     }
                 }
+                () = self.out.closed() => return End::Gone,
+                Some(done) = self.work.next(), if works => self.attached.desk.done(done, Instant::now()),
                 request = self.requests.message(), if listens => match request {
                     Ok(Some(request)) => {
                         self.heard = Instant::now();
@@ -205,6 +203,7 @@ impl Relay {
                     }
                     Ok(None) | Err(_) => return End::Gone,
                 },
+                () = signal.marked() => self.attached.desk.take_marks(),
                 () = sleep_until(Some(self.heard + SILENCE)), if listens => return silent(),
                 () = self.out.stalls(stall) => {
                     return slow();
