@@ -1,9 +1,9 @@
 //! Group commit.
 //!
 //! Owns the queues in front of the store. Promises that what waits goes as one transaction, and where that is too much,
-//! room by room, that a lone draft waits for nobody, that an event is published after its commit and before its answer, in seq order a room (P1, P2), that a full
-//! queue refuses (P8), and that a proof of a writer goes through its queue and a commit (P13). Never reads the log and
-//! never repeats a batch: the store does.
+//! room by room, that a lone draft waits for nobody, that an event is published after its commit and before its answer,
+//! in seq order a room (P1, P2), that a full queue refuses (P8), and that a proof of a writer goes through its queue and
+//! a commit (P13). Never reads the log and never repeats a batch: the store does.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,8 @@ use crate::domain::{
 pub const QUEUE_DRAFTS: usize = 4_096;
 /// How many drafts go as one transaction.
 pub const BATCH_DRAFTS: usize = 256;
-/// Among how many that is chosen, beside those of the queue: so a room waits at most four commits longer than its turn.
+/// Among how many that is chosen, beside those of the queue. No others are looked at before these have gone, so however
+/// much comes for other rooms, a draft waits for four commits at most from when it is one of them.
 pub const AHEAD_DRAFTS: usize = 1_024;
 
 /// Who is told what was committed. Called from the writer's task: it must be quick and never wait.
@@ -184,7 +185,8 @@ impl<S: Store, P: Published> Lane<S, P> {
             } else if drain.is_cancelled() {
                 self.inbox.close(); // closing twice does no harm
             }
-            while waiting.len() < AHEAD_DRAFTS
+            // The last of them leave room for more, which goes with them.
+            while waiting.len() < BATCH_DRAFTS
                 && let Ok(job) = self.inbox.try_recv()
             {
                 waiting.push(job);
